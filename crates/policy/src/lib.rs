@@ -99,7 +99,10 @@ pub fn power(trust: Trust, risk: Risk, redirect: Option<RedirectShape>) -> Power
         Some(RedirectShape::Loopback | RedirectShape::PrivateUse) => false,
     };
     match row.consent {
-        Consent::MayRemember if !proven => Power { consent: Consent::EveryTime, ..row },
+        Consent::MayRemember if !proven => Power {
+            consent: Consent::EveryTime,
+            ..row
+        },
         Consent::EveryTime | Consent::MayRemember | Consent::Warn => row,
     }
 }
@@ -185,7 +188,11 @@ mod tests {
         for (trust, risk, scopes, minutes, hours) in rows {
             let power = power(trust, risk, Some(RedirectShape::HttpsSameSite));
             assert_eq!(power.scopes, scopes, "{trust:?} {risk:?}");
-            assert_eq!(power.access_ttl.as_secs() / 60, minutes, "{trust:?} {risk:?}");
+            assert_eq!(
+                power.access_ttl.as_secs() / 60,
+                minutes,
+                "{trust:?} {risk:?}"
+            );
             let found = power
                 .refresh
                 .map(|life| (life.idle.as_secs() / HOUR, life.absolute.as_secs() / HOUR));
@@ -196,7 +203,12 @@ mod tests {
     /// AC-11: a redirect that any local program can take is asked about each time.
     #[test]
     fn loopback_and_private_use_redirects_are_never_remembered() {
-        for trust in [Trust::FirstParty, Trust::Verified, Trust::Known, Trust::Unverified] {
+        for trust in [
+            Trust::FirstParty,
+            Trust::Verified,
+            Trust::Known,
+            Trust::Unverified,
+        ] {
             for shape in [RedirectShape::Loopback, RedirectShape::PrivateUse] {
                 let power = power(trust, Risk::Low, Some(shape));
                 assert_ne!(power.consent, Consent::MayRemember, "{trust:?} {shape:?}");
@@ -208,7 +220,12 @@ mod tests {
     #[test]
     fn risk_only_costs_power() {
         let risks = [Risk::Low, Risk::Raised, Risk::High];
-        for trust in [Trust::FirstParty, Trust::Verified, Trust::Known, Trust::Unverified] {
+        for trust in [
+            Trust::FirstParty,
+            Trust::Verified,
+            Trust::Known,
+            Trust::Unverified,
+        ] {
             for pair in risks.windows(2) {
                 let (lower, higher) = (power(trust, pair[0], None), power(trust, pair[1], None));
                 assert!(higher.access_ttl <= lower.access_ttl);

@@ -1,0 +1,526 @@
+//! Who asks: client authentication at every endpoint for programs (RFC 6749 §2.3, RFC 7523 §2.2,
+//! RFC 10070).
+//!
+//! One method per request, only a registered one, and the method is remembered: what a code or a
+//! refresh token was bound to with a key is not served to somebody without it (CIMD-65, T26). An
+//! assertion is *verified* here and *used up* in the verb that it protects, so that one commit
+//! decides both; requests that write nothing else call [`Engine::use_up_assertion`].
+//!
+//! Not here: what a client may ask for (`token` and beside it), who it is (`clients`), the
+//! signature itself (`vestibule-jwt`).
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use vestibule_cimd::ResolveError;
+use vestibule_jwt::{Algorithm, AssertionError, JwkSet, VerifiedAssertion};
+use vestibule_protocol::{
+    client_id::ClientKey,
+    client_metadata::AuthMethod,
+    error_code::{ErrorCode, OAuthError},
+    time::Timestamp,
+    token_request::{Form, PresentedAuth},
+};
+use vestibule_store::grants::{Assertion, AssertionUse};
+
+use crate::{Engine, Problem, Shape, Source, clients::Client, throttle::Meter};
+
+/// What a client may sign assertions with (CIMD-66). Its registered algorithm narrows this to one.
+const ASSERTION_ALGORITHMS: [Algorithm; 4] =
+    [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Ps256, Algorithm::Rs256];
+
+/// Live assertions remembered per stored client; more are refused, none is forgotten (T11).
+const ASSERTIONS_MAX: u32 = 4_096;
+
+/// An assertion is remembered this much longer than it lives: clocks differ.
+const ASSERTION_SKEW: Duration = Duration::from_secs(60);
+
+/// A client that has shown who it is, as far as it is registered to.
+///
+/// Only [`Engine::authenticate`] makes one.
+pub(crate) struct AuthenticatedClient {
+    /// Who.
+    pub(crate) client: Client,
+    /// How it showed it.
+    pub(crate) method: AuthMethod,
+    /// The assertion that the next verb must use up; `None` once that has happened.
+    pub(crate) assertion: Option<AssertionUse>,
+}
+
+impl AuthenticatedClient {
+    /// Did it prove anything? A bare `client_id` proves nothing.
+    pub(crate) fn is_proven(&self) -> bool {
+        strength(self.method) > strength(AuthMethod::None)
+    }
+
+    /// May it use what was issued to a client that had authenticated by `bound`? Never by a weaker
+    /// method (CIMD-65, T26).
+    pub(crate) fn honours(&self, bound: AuthMethod) -> Result<(), Problem> {
+        if strength(self.method) < strength(bound) {
+            return Err(refused(false));
+        }
+        Ok(())
+    }
+}
+
+/// Methods by what they prove: nothing, a shared secret, a key that never travels.
+fn strength(method: AuthMethod) -> u8 {
+    match method {
+        AuthMethod::None => 0,
+        AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => 1,
+        AuthMethod::PrivateKeyJwt => 2,
+    }
+}
+
+/// Why a client was not believed. `Display` is for our log; the peer hears `invalid_client`
+/// (JCA-10).
+#[derive(Debug, thiserror::Error)]
+enum AuthFailure {
+    #[error("the assertion is not good: {0}")]
+    Assertion(#[from] AssertionError),
+    #[error("the client has no usable keys: {0}")]
+    Keys(String),
+    #[error("the method {0:?} is not registered")]
+    MethodNotRegistered(AuthMethod),
+    #[error("no proof where one is registered")]
+    NoProof,
+    #[error("the assertion was used before, or too many are alive: {0:?}")]
+    NotFresh(Assertion),
+    #[error("client_id, user name and assertion subject do not agree")]
+    OtherClient,
+    #[error("no live client has this id")]
+    Unknown,
+    #[error("wrong secret")]
+    WrongSecret,
+}
+
+/// A failure that is the client's, or a condition of ours that says nothing about it.
+enum Refusal {
+    Client(AuthFailure),
+    Ours(Problem),
+}
+
+impl<T: Into<AuthFailure>> From<T> for Refusal {
+    fn from(failure: T) -> Self {
+        Self::Client(failure.into())
+    }
+}
+
+/// 401 `invalid_client`, the same words for every reason.
+fn refused(basic: bool) -> Problem {
+    Problem::new(ErrorCode::InvalidClient, "client authentication failed")
+        .shaped(Shape::ClientAuth { basic })
+}
+
+impl Engine {
+    /// Authenticate the client of a request.
+    ///
+    /// Wrong guesses are counted per source *and* client: whoever guesses is slowed down, the right
+    /// client at another address is not (GEN-13).
+    pub(crate) async fn authenticate(
+        &self,
+        form: &Form,
+        authorization: Option<&str>,
+        source: &Source,
+    ) -> Result<AuthenticatedClient, Problem> {
+        let basic = authorization.is_some();
+        let presented = PresentedAuth::read(form, authorization).map_err(|e| in_scheme(e, basic))?;
+        let claimed = Claimed::of(presented).map_err(|failure| {
+            tracing::debug!(%failure, "client authentication failed");
+            refused(basic)
+        })?;
+        let meter_key = meter_key(source, &claimed.client_id);
+        // A bare client_id guesses nothing; unknown ones are counted all the same below.
+        if !matches!(claimed.proof, Proof::None) {
+            self.peek_rate(Meter::ClientAuth, meter_key).map_err(Problem::throttled)?;
+        }
+        match self.believe(claimed, source).await {
+            Ok(client) => Ok(client),
+            Err(Refusal::Ours(problem)) => Err(problem),
+            Err(Refusal::Client(failure)) => {
+                tracing::info!(%failure, source = %source.prefix(), "client authentication failed");
+                self.count_rate(Meter::ClientAuth, meter_key);
+                Err(refused(basic))
+            }
+        }
+    }
+
+    async fn believe(
+        &self,
+        claimed: Claimed,
+        source: &Source,
+    ) -> Result<AuthenticatedClient, Refusal> {
+        let Claimed { client_id, proof } = claimed;
+        let client = self
+            .resolve_client(&client_id, source)
+            .await
+            .map_err(Refusal::of_lookup)?;
+        let method = proof.method();
+        if !client.metadata.auth_methods.accepts(method) {
+            return Err(match method {
+                AuthMethod::None => AuthFailure::NoProof.into(),
+                AuthMethod::ClientSecretBasic
+                | AuthMethod::ClientSecretPost
+                | AuthMethod::PrivateKeyJwt => AuthFailure::MethodNotRegistered(method).into(),
+            });
+        }
+        let assertion = match &proof {
+            Proof::None => None,
+            Proof::Basic(secret) | Proof::Post(secret) => {
+                if !self.secret_is_right(&client, secret) {
+                    return Err(AuthFailure::WrongSecret.into());
+                }
+                None
+            }
+            Proof::Assertion(token) => Some(self.read_assertion(&client, token).await?),
+        };
+        Ok(AuthenticatedClient { client, method, assertion })
+    }
+
+    /// Verify an assertion; using it up is for later, when the request turned out to be good.
+    async fn read_assertion(&self, client: &Client, token: &str) -> Result<AssertionUse, Refusal> {
+        let verified = match self.verify_assertion(client, token, false).await {
+            // One refetch for a key that we have not met (JCA-09); `cimd` limits how often.
+            Err(Refusal::Client(AuthFailure::Assertion(AssertionError::UnknownKey)))
+                if client.metadata.jwks_uri.is_some() =>
+            {
+                self.verify_assertion(client, token, true).await?
+            }
+            other => other?,
+        };
+        Ok(AssertionUse {
+            client: client.key,
+            jti_hash: vestibule_seal::sha256(verified.jti.as_bytes()),
+            expires_at: verified.expires_at.plus(ASSERTION_SKEW),
+            rows_max: ASSERTIONS_MAX,
+        })
+    }
+
+    async fn verify_assertion(
+        &self,
+        client: &Client,
+        token: &str,
+        unknown_kid: bool,
+    ) -> Result<VerifiedAssertion, Refusal> {
+        let keys = self.assertion_keys(client, unknown_kid).await?;
+        let algorithms: Vec<Algorithm> = ASSERTION_ALGORITHMS
+            .into_iter()
+            .filter(|algorithm| {
+                let registered = client.metadata.assertion_alg.as_deref();
+                registered.is_none_or(|name| name == algorithm.as_str())
+            })
+            .collect();
+        Ok(vestibule_jwt::verify_client_assertion(
+            token,
+            &keys,
+            self.config.issuer.as_str(),
+            &client.client_id,
+            &algorithms,
+            self.now(),
+        )?)
+    }
+
+    async fn assertion_keys(
+        &self,
+        client: &Client,
+        unknown_kid: bool,
+    ) -> Result<JwkSet, Refusal> {
+        let unusable = |what: &dyn std::fmt::Display| AuthFailure::Keys(what.to_string());
+        if let Some(jwks) = &client.metadata.jwks {
+            return Ok(JwkSet::parse(jwks.as_bytes()).map_err(|e| unusable(&e))?);
+        }
+        let Some(uri) = &client.metadata.jwks_uri else {
+            return Err(unusable(&"neither jwks nor jwks_uri").into());
+        };
+        let fetched = self.documents.keys(uri, unknown_kid).await.map_err(|failure| {
+            match failure {
+                // Says nothing about the client: `invalid_client` would make it drop all it has.
+                ResolveError::Busy => Refusal::Ours(Problem::busy(1)),
+                ResolveError::Throttled { retry_after } => {
+                    Refusal::Ours(Problem::busy(retry_after))
+                }
+                ResolveError::Unreachable { retry_after } => {
+                    Refusal::Ours(Problem::busy(retry_after.unwrap_or(5)))
+                }
+                ResolveError::Invalid { .. }
+                | ResolveError::Unacceptable { .. }
+                | ResolveError::Withdrawn => unusable(&failure).into(),
+            }
+        })?;
+        Ok(JwkSet::parse(&fetched.body).map_err(|e| unusable(&e))?)
+    }
+
+    /// The assertion that the next verb of the store has to use up.
+    pub(crate) fn assertion_for_verb(
+        &self,
+        client: &mut AuthenticatedClient,
+    ) -> Result<Option<AssertionUse>, Problem> {
+        let assertion = client.assertion.take();
+        // Used before the client had a row: still once.
+        if assertion.as_ref().is_some_and(|one| self.replays.knows(one, self.now())) {
+            assertion_answer(Assertion::Replayed)?;
+        }
+        Ok(assertion)
+    }
+
+    /// Use up the assertion of a request that protects no other write (PAR, `client_credentials`,
+    /// revocation, introspection). For a client without a row the memory of this node is the only
+    /// place to remember it, since strangers write nothing.
+    pub(crate) async fn use_up_assertion(
+        &self,
+        client: &mut AuthenticatedClient,
+    ) -> Result<(), Problem> {
+        let Some(assertion) = self.assertion_for_verb(client)? else {
+            return Ok(());
+        };
+        let now = self.now();
+        let fresh = if client.client.is_stored() {
+            self.store.use_assertion(assertion, now).await?
+        } else {
+            self.replays.remember(&assertion, now)
+        };
+        assertion_answer(fresh)
+    }
+}
+
+/// What a verb said of the assertion, as an answer.
+pub(crate) fn assertion_answer(outcome: Assertion) -> Result<(), Problem> {
+    match outcome {
+        Assertion::First => Ok(()),
+        Assertion::Full | Assertion::Replayed => {
+            let failure = AuthFailure::NotFresh(outcome);
+            tracing::info!(%failure, "client authentication failed");
+            Err(refused(false))
+        }
+    }
+}
+
+impl Refusal {
+    fn of_lookup(problem: Problem) -> Self {
+        match problem.shape {
+            Shape::ClientAuth { .. } => AuthFailure::Unknown.into(),
+            _ => Self::Ours(problem),
+        }
+    }
+}
+
+/// An OAuth error about credentials, in the scheme that carried them (GEN-08).
+fn in_scheme(error: OAuthError, basic: bool) -> Problem {
+    let problem = Problem::from(error);
+    match problem.shape {
+        Shape::ClientAuth { .. } => problem.shaped(Shape::ClientAuth { basic }),
+        _ => problem,
+    }
+}
+
+/// One counter for one source and one client.
+fn meter_key(source: &Source, client_id: &str) -> u64 {
+    let key = ClientKey::of(client_id);
+    let low = key.as_bytes().first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    source.bucket().rotate_left(29) ^ low
+}
+
+/// Whom the request claims to come from, and with what proof.
+struct Claimed {
+    client_id: String,
+    proof: Proof,
+}
+
+enum Proof {
+    Assertion(String),
+    Basic(String),
+    None,
+    Post(String),
+}
+
+impl Claimed {
+    fn of(presented: PresentedAuth) -> Result<Self, AuthFailure> {
+        let (client_id, proof) = match presented {
+            // An empty secret is none (R13): a confidential client then has no proof.
+            PresentedAuth::Basic { client_id, secret } | PresentedAuth::Post { client_id, secret }
+                if secret.is_empty() =>
+            {
+                (client_id, Proof::None)
+            }
+            PresentedAuth::Assertion { client_id, assertion } => {
+                // Unverified, only to know whose keys to use; the verifier compares it again.
+                let subject = vestibule_jwt::peek_assertion_subject(&assertion)?;
+                if client_id.is_some_and(|named| named != subject) {
+                    return Err(AuthFailure::OtherClient);
+                }
+                (subject, Proof::Assertion(assertion))
+            }
+            PresentedAuth::Basic { client_id, secret } => (client_id, Proof::Basic(secret)),
+            PresentedAuth::None { client_id } => (client_id, Proof::None),
+            PresentedAuth::Post { client_id, secret } => (client_id, Proof::Post(secret)),
+        };
+        Ok(Self { client_id, proof })
+    }
+}
+
+impl Proof {
+    fn method(&self) -> AuthMethod {
+        match self {
+            Self::Assertion(_) => AuthMethod::PrivateKeyJwt,
+            Self::Basic(_) => AuthMethod::ClientSecretBasic,
+            Self::None => AuthMethod::None,
+            Self::Post(_) => AuthMethod::ClientSecretPost,
+        }
+    }
+}
+
+/// Assertions of clients that have no row, in bounded memory of this node.
+///
+/// Full means refuse: an entry that made room for another could be replayed. One client can fill
+/// only its own share, so that nobody crowds the others out cheaply.
+#[derive(Debug, Default)]
+pub(crate) struct ReplayCache {
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    by_client: HashMap<ClientKey, Vec<([u8; 32], Timestamp)>>,
+    entries: usize,
+    swept_at: Option<Timestamp>,
+}
+
+/// Assertions remembered in all, about 4 MB.
+const REPLAYS_MAX: usize = 50_000;
+/// Assertions remembered per client without a row.
+const REPLAYS_PER_CLIENT_MAX: usize = 64;
+
+impl ReplayCache {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Use up an assertion.
+    pub(crate) fn remember(&self, assertion: &AssertionUse, now: Timestamp) -> Assertion {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.forget_expired_of(&assertion.client, now);
+        if seen.entries >= REPLAYS_MAX {
+            seen.sweep(now);
+        }
+        let full = seen.entries >= REPLAYS_MAX;
+        let mine = seen.by_client.entry(assertion.client).or_default();
+        if mine.iter().any(|(jti, _)| *jti == assertion.jti_hash) {
+            return Assertion::Replayed;
+        }
+        if full || mine.len() >= REPLAYS_PER_CLIENT_MAX {
+            if mine.is_empty() {
+                seen.by_client.remove(&assertion.client);
+            }
+            return Assertion::Full;
+        }
+        mine.push((assertion.jti_hash, assertion.expires_at));
+        seen.entries += 1;
+        Assertion::First
+    }
+
+    fn knows(&self, assertion: &AssertionUse, now: Timestamp) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.forget_expired_of(&assertion.client, now);
+        let mine = seen.by_client.get(&assertion.client);
+        mine.is_some_and(|mine| mine.iter().any(|(jti, _)| *jti == assertion.jti_hash))
+    }
+}
+
+impl Seen {
+    fn forget_expired_of(&mut self, client: &ClientKey, now: Timestamp) {
+        let Some(mine) = self.by_client.get_mut(client) else {
+            return;
+        };
+        let before = mine.len();
+        mine.retain(|(_, expires_at)| *expires_at > now);
+        let (gone, empty) = (before - mine.len(), mine.is_empty());
+        self.entries = self.entries.saturating_sub(gone);
+        if empty {
+            self.by_client.remove(client);
+        }
+    }
+
+    /// At most once a second: a full memory must not become slow as well.
+    fn sweep(&mut self, now: Timestamp) {
+        if self.swept_at.is_some_and(|at| at >= now) {
+            return;
+        }
+        self.swept_at = Some(now);
+        self.by_client.retain(|_, mine| {
+            mine.retain(|(_, expires_at)| *expires_at > now);
+            !mine.is_empty()
+        });
+        self.entries = self.by_client.values().map(Vec::len).sum();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assertion(client: u8, jti: u32, expires_at: u64) -> AssertionUse {
+        let mut jti_hash = [0; 32];
+        jti_hash[..4].copy_from_slice(&jti.to_be_bytes());
+        AssertionUse {
+            client: ClientKey::from_bytes([client; 32]),
+            jti_hash,
+            expires_at: Timestamp::from_seconds(expires_at),
+            rows_max: ASSERTIONS_MAX,
+        }
+    }
+
+    /// JCA-07, T11: a client without a row cannot use an assertion twice either.
+    #[test]
+    fn an_assertion_of_a_client_without_a_row_is_used_once() {
+        let (cache, now) = (ReplayCache::new(), Timestamp::from_seconds(100));
+        assert_eq!(cache.remember(&assertion(1, 1, 200), now), Assertion::First);
+        assert_eq!(cache.remember(&assertion(1, 1, 200), now), Assertion::Replayed);
+        assert_eq!(cache.remember(&assertion(1, 2, 200), now), Assertion::First);
+        assert_eq!(cache.remember(&assertion(2, 1, 200), now), Assertion::First);
+        assert!(cache.knows(&assertion(1, 1, 200), now));
+        assert!(!cache.knows(&assertion(1, 9, 200), now));
+    }
+
+    /// T11: full refuses, nothing is evicted; time makes room.
+    #[test]
+    fn a_client_fills_only_its_own_share() {
+        let (cache, now) = (ReplayCache::new(), Timestamp::from_seconds(100));
+        for jti in 0..64 {
+            assert_eq!(cache.remember(&assertion(1, jti, 200), now), Assertion::First);
+        }
+        assert_eq!(cache.remember(&assertion(1, 64, 200), now), Assertion::Full);
+        assert_eq!(cache.remember(&assertion(1, 0, 200), now), Assertion::Replayed);
+        assert_eq!(cache.remember(&assertion(2, 0, 200), now), Assertion::First);
+        let later = Timestamp::from_seconds(200);
+        assert_eq!(cache.remember(&assertion(1, 64, 300), later), Assertion::First);
+    }
+
+    #[test]
+    fn memory_stays_bounded_whoever_asks() {
+        let (cache, now) = (ReplayCache::new(), Timestamp::from_seconds(100));
+        let mut refused = 0;
+        for client in 0..1_000_u32 {
+            for jti in 0..64_u32 {
+                let mut one = assertion(0, jti, 200);
+                let mut key = [0; 32];
+                key[..4].copy_from_slice(&client.to_be_bytes());
+                one.client = ClientKey::from_bytes(key);
+                if cache.remember(&one, now) == Assertion::Full {
+                    refused += 1;
+                }
+            }
+        }
+        assert_eq!(refused, 64_000 - REPLAYS_MAX);
+        let seen = cache.seen.lock().unwrap();
+        assert_eq!(seen.entries, REPLAYS_MAX);
+    }
+
+    #[test]
+    fn a_key_proves_more_than_a_secret_and_a_secret_more_than_nothing() {
+        assert!(strength(AuthMethod::PrivateKeyJwt) > strength(AuthMethod::ClientSecretPost));
+        assert!(strength(AuthMethod::ClientSecretBasic) > strength(AuthMethod::None));
+    }
+}

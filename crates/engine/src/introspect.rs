@@ -1,0 +1,229 @@
+//! Is this token good? (RFC 7662), for resource servers that ask instead of verifying themselves,
+//! and for confidential clients about their own tokens.
+//!
+//! Whoever is not allowed to see a token hears the same `{"active":false}` as about garbage
+//! (INT-04). A signature is verified once per token and node; everything that can change, which is
+//! whether grant, person and client are still there, is asked each time (INT-05).
+
+use std::sync::Arc;
+
+use quick_cache::sync::Cache;
+use vestibule_jwt::AccessTokenClaims;
+use vestibule_protocol::{
+    client_id::ClientKey,
+    error_code::ErrorCode,
+    ids::{GrantId, UserId},
+    resource_indicator::ResourceUri,
+    token_request::pairs_to_form,
+    token_response::IntrospectionResponse,
+};
+use vestibule_store::clients::ClientLookup;
+
+use crate::{
+    Engine, Problem, Shape, Source,
+    client_auth::AuthenticatedClient,
+    refresh::KnownToken,
+};
+
+/// Access tokens whose signature was found good, by their SHA-256. Only tokens that we signed get
+/// in, so strangers cannot fill it.
+#[derive(Debug)]
+pub(crate) struct VerifiedTokens {
+    tokens: Cache<[u8; 32], Arc<VerifiedToken>>,
+}
+
+/// Tokens remembered at most.
+const TOKENS_MAX: usize = 100_000;
+
+/// A token that we signed, and the state of the key ring that said so.
+#[derive(Debug)]
+struct VerifiedToken {
+    claims: Arc<AccessTokenClaims>,
+    keys_seq: u64,
+}
+
+impl VerifiedTokens {
+    pub(crate) fn new() -> Self {
+        Self { tokens: Cache::new(TOKENS_MAX) }
+    }
+
+    /// Forget everything.
+    pub(crate) fn clear(&self) {
+        self.tokens.clear();
+    }
+}
+
+impl Engine {
+    /// Introspect a token.
+    pub async fn introspect(
+        &self,
+        pairs: &[(String, String)],
+        authorization: Option<&str>,
+        source: &Source,
+    ) -> Result<IntrospectionResponse, Problem> {
+        let form = pairs_to_form(pairs)?;
+        let mut caller = self.authenticate(&form, authorization, source).await?;
+        // INT-02: a public client_id proves nothing.
+        if !caller.is_proven() {
+            return Err(Problem::new(ErrorCode::InvalidClient, "client authentication is required")
+                .shaped(Shape::ClientAuth { basic: authorization.is_some() }));
+        }
+        let token = form
+            .get("token")
+            .ok_or_else(|| Problem::new(ErrorCode::InvalidRequest, "token is missing"))?;
+        self.use_up_assertion(&mut caller).await?;
+        // The hint is not needed: a token tells its kind (INT-01).
+        if let Some(known) = self.read_refresh_token(token) {
+            return self.introspect_refresh(&caller, &known).await;
+        }
+        match self.verified_token(token) {
+            Some(claims) if may_see(&caller, &claims) => {
+                self.introspect_access(&caller, &claims).await
+            }
+            Some(_) | None => Ok(IntrospectionResponse::inactive()),
+        }
+    }
+
+    async fn introspect_access(
+        &self,
+        caller: &AuthenticatedClient,
+        claims: &AccessTokenClaims,
+    ) -> Result<IntrospectionResponse, Problem> {
+        let own = claims.client_id == caller.client.client_id;
+        if !self.everybody_is_there(claims, own).await? {
+            return Ok(IntrospectionResponse::inactive());
+        }
+        Ok(IntrospectionResponse {
+            active: true,
+            scope: claims.scope.clone(),
+            client_id: Some(claims.client_id.clone()),
+            token_type: Some("Bearer"),
+            exp: Some(claims.exp),
+            iat: Some(claims.iat),
+            sub: Some(claims.sub.clone()),
+            aud: Some(claims.aud.iter().map(str::to_owned).collect()),
+            iss: Some(claims.iss.clone()),
+            jti: Some(claims.jti.clone()),
+            auth_time: claims.auth_time,
+            ..IntrospectionResponse::inactive()
+        })
+    }
+
+    /// INT-09: only the client that holds a refresh token may ask about it.
+    async fn introspect_refresh(
+        &self,
+        caller: &AuthenticatedClient,
+        token: &KnownToken,
+    ) -> Result<IntrospectionResponse, Problem> {
+        let Some((family, grant)) = self.store.find_family(&token.family).await? else {
+            return Ok(IntrospectionResponse::inactive());
+        };
+        let now = self.now();
+        let until = family.idle_until.min(family.absolute_until).min(grant.absolute_until);
+        let alive = family.client == caller.client.key
+            && family.generation == token.generation
+            && !family.revoked
+            && !grant.revoked
+            && until > now
+            && self.is_enabled(&grant.user).await?;
+        if !alive {
+            return Ok(IntrospectionResponse::inactive());
+        }
+        Ok(IntrospectionResponse {
+            active: true,
+            scope: Some(grant.scopes.to_string()),
+            client_id: Some(caller.client.client_id.clone()),
+            exp: Some(until.seconds()),
+            sub: Some(grant.user.as_str().to_owned()),
+            iss: Some(self.config.issuer.as_str().to_owned()),
+            ..IntrospectionResponse::inactive()
+        })
+    }
+
+    /// The claims of an access token that we signed and that has not run out; nothing else about
+    /// it is known yet.
+    pub(crate) fn verified_token(&self, token: &str) -> Option<Arc<AccessTokenClaims>> {
+        let (live, now) = (self.live(), self.now());
+        let hash = vestibule_seal::sha256(token.as_bytes());
+        if let Some(known) = self.verified.tokens.get(&hash)
+            && known.keys_seq == live.keys.seq
+        {
+            if known.claims.exp <= now.seconds() {
+                self.verified.tokens.remove(&hash);
+                return None;
+            }
+            return Some(known.claims.clone());
+        }
+        let issuer = self.config.issuer.as_str();
+        let claims = vestibule_jwt::verify_access_token(token, &live.keys.public, issuer, now)
+            .inspect_err(|failure| tracing::debug!(%failure, "an access token is not ours"))
+            .ok()?;
+        // No leeway here: it is our own clock that set the time.
+        if claims.exp <= now.seconds() {
+            return None;
+        }
+        let claims = Arc::new(claims);
+        let verified = VerifiedToken { claims: claims.clone(), keys_seq: live.keys.seq };
+        self.verified.tokens.insert(hash, Arc::new(verified));
+        Some(claims)
+    }
+
+    /// Are token, grant, person and client all still good (INT-05, T22)? `client_is_there` if the
+    /// caller has just looked it up.
+    pub(crate) async fn everybody_is_there(
+        &self,
+        claims: &AccessTokenClaims,
+        client_is_there: bool,
+    ) -> Result<bool, Problem> {
+        let grant = claims.gid.as_deref().map(GrantId::new);
+        let (alive, person, client) = tokio::join!(
+            self.is_alive(grant.as_ref(), &claims.jti),
+            self.person_is_there(claims, grant.is_some()),
+            self.client_is_there(claims, client_is_there, grant.is_some()),
+        );
+        Ok(alive? && person? && client?)
+    }
+
+    async fn person_is_there(
+        &self,
+        claims: &AccessTokenClaims,
+        has_grant: bool,
+    ) -> Result<bool, Problem> {
+        if !has_grant {
+            return Ok(true);
+        }
+        self.is_enabled(&UserId::new(claims.sub.as_str())).await
+    }
+
+    async fn client_is_there(
+        &self,
+        claims: &AccessTokenClaims,
+        known: bool,
+        has_grant: bool,
+    ) -> Result<bool, Problem> {
+        if known {
+            return Ok(true);
+        }
+        let key = ClientKey::of(&claims.client_id);
+        Ok(match self.store.find_client(&key).await? {
+            ClientLookup::Active(_) => true,
+            ClientLookup::Blocked | ClientLookup::Gone => false,
+            // A sealed registration may act for itself without a row, never for a person.
+            ClientLookup::NeverSeen => !has_grant,
+        })
+    }
+}
+
+/// INT-04: the resource server that the token is for, or the client that it was issued to.
+fn may_see(caller: &AuthenticatedClient, claims: &AccessTokenClaims) -> bool {
+    if claims.client_id == caller.client.client_id {
+        return true;
+    }
+    let introspects = &caller.client.introspects;
+    !introspects.is_empty()
+        && claims
+            .aud
+            .iter()
+            .filter_map(|audience| ResourceUri::parse(audience).ok())
+            .any(|audience| introspects.iter().any(|own| own.is_equivalent(&audience)))
+}

@@ -1,0 +1,138 @@
+//! Limits on guesses and floods: a leaky bucket (GCRA) per meter and key, in bounded memory.
+//!
+//! Per node and forgotten at restart, on purpose: a limit that a stranger can make durable is
+//! growth that a stranger can cause. The busiest keys stay, the quiet ones fall out; a key that
+//! fell out starts anew, which only favours the client.
+//!
+//! Not here: limits that protect state (uses of initial access tokens, assertions per client);
+//! these live in the store.
+
+use quick_cache::sync::Cache;
+
+/// What is metered.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Meter {
+    /// Authorization requests of one source.
+    Authorize,
+    /// Failed client authentications of one source for one client.
+    ClientAuth,
+    /// Client documents met for the first time, by one source.
+    FirstSight,
+    /// Registrations of one source.
+    Register,
+    /// Registrations of one wider prefix.
+    RegisterWide,
+    /// Failed sign-ins for one account.
+    SignInAccount,
+    /// Failed sign-ins of one source.
+    SignInSource,
+}
+
+impl Meter {
+    /// (burst, one more each so many milliseconds)
+    fn rate(self) -> (u64, u64) {
+        match self {
+            Self::Authorize => (120, 250),
+            Self::ClientAuth => (20, 3_000),
+            Self::FirstSight => (20, 2_000),
+            Self::Register => (60, 1_000),
+            Self::RegisterWide => (600, 100),
+            Self::SignInAccount => (10, 6_000),
+            Self::SignInSource => (20, 3_000),
+        }
+    }
+}
+
+/// All meters of a node.
+#[derive(Debug)]
+pub(crate) struct Throttle {
+    enabled: bool,
+    /// Theoretical arrival time in milliseconds, per key.
+    arrivals: Cache<(Meter, u64), u64>,
+}
+
+/// Keys remembered at most: about 8 MB.
+const KEYS_MAX: usize = 100_000;
+
+impl Throttle {
+    pub(crate) fn new(enabled: bool) -> Self {
+        Self { enabled, arrivals: Cache::new(KEYS_MAX) }
+    }
+
+    /// Count one event. `Err` holds the seconds to wait.
+    pub(crate) fn check(&self, meter: Meter, key: u64, now_ms: u64) -> Result<(), u64> {
+        let wait = self.peek(meter, key, now_ms);
+        if wait.is_ok() {
+            self.count(meter, key, now_ms);
+        }
+        wait
+    }
+
+    /// Would one more event be let through? For meters that count failures only.
+    pub(crate) fn peek(&self, meter: Meter, key: u64, now_ms: u64) -> Result<(), u64> {
+        if !self.enabled {
+            return Ok(());
+        }
+        let (burst, every) = meter.rate();
+        let arrival = self.arrivals.get(&(meter, key)).unwrap_or(0).max(now_ms);
+        let allowed_at = (arrival + every).saturating_sub(burst * every);
+        if allowed_at <= now_ms {
+            Ok(())
+        } else {
+            Err((allowed_at - now_ms).div_ceil(1_000).max(1))
+        }
+    }
+
+    /// Count one event without asking.
+    pub(crate) fn count(&self, meter: Meter, key: u64, now_ms: u64) {
+        if !self.enabled {
+            return;
+        }
+        let (burst, every) = meter.rate();
+        let arrival = self.arrivals.get(&(meter, key)).unwrap_or(0).max(now_ms);
+        // Never further ahead than one full burst: waiting stays bounded (P16: slow, not locked).
+        let next = (arrival + every).min(now_ms + (burst + 1) * every);
+        self.arrivals.insert((meter, key), next);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// GEN-13, P16: a burst passes, then one event per interval; waiting never grows without end.
+    #[test]
+    fn a_flood_is_slowed_and_never_locked_out() {
+        let throttle = Throttle::new(true);
+        let (burst, every) = Meter::SignInAccount.rate();
+        for _ in 0..burst {
+            assert_eq!(throttle.check(Meter::SignInAccount, 7, 1_000_000), Ok(()));
+        }
+        assert!(throttle.check(Meter::SignInAccount, 7, 1_000_000).is_err());
+        for _ in 0..10_000 {
+            throttle.count(Meter::SignInAccount, 7, 1_000_000);
+        }
+        let wait = throttle.peek(Meter::SignInAccount, 7, 1_000_000).unwrap_err();
+        assert!(wait <= 2 * every / 1_000, "{wait}");
+        assert_eq!(throttle.check(Meter::SignInAccount, 7, 1_000_000 + 2 * every + 1), Ok(()));
+    }
+
+    #[test]
+    fn other_keys_and_other_meters_are_not_touched() {
+        let throttle = Throttle::new(true);
+        for _ in 0..1_000 {
+            throttle.count(Meter::Register, 1, 5_000);
+        }
+        assert!(throttle.check(Meter::Register, 1, 5_000).is_err());
+        assert_eq!(throttle.check(Meter::Register, 2, 5_000), Ok(()));
+        assert_eq!(throttle.check(Meter::Authorize, 1, 5_000), Ok(()));
+    }
+
+    #[test]
+    fn a_switched_off_throttle_lets_everything_through() {
+        let throttle = Throttle::new(false);
+        for _ in 0..100_000 {
+            assert_eq!(throttle.check(Meter::Register, 1, 0), Ok(()));
+        }
+    }
+}

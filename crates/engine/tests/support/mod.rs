@@ -1,0 +1,760 @@
+//! A hub in memory for the engine's tests: SQLite without a file, a clock that the test moves,
+//! randomness from a seed, client documents from a map.
+//!
+//! Two ways to a code: [`Hub::walk`] takes the whole way (authorize, sign in, consent) as a browser
+//! does, and [`Hub::grant`] writes the approval straight into the store for tests of the token
+//! endpoint that care only for what follows.
+
+#![expect(dead_code, reason = "each test file uses its own part of the support")]
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use vestibule_cimd::{Document, Documents, KeyBytes, ResolveError};
+use vestibule_engine::{
+    Browser, Clock, ConsentForm, CookieChange, Engine, EngineConfig, EngineParts, Entropy, Problem,
+    Reply, SettingsChange, Shape, SignInForm, Source, Step,
+};
+use vestibule_protocol::{
+    audit::{Actor, Event},
+    client_id::ClientKey,
+    client_id_url::ClientIdUrl,
+    client_metadata::{ClientMetadata, HttpsUrl, MetadataDoor},
+    ids::{CodeHash, GrantId, TicketId, UserId},
+    issuer::Issuer,
+    pkce::CodeChallenge,
+    redirect_uri::RedirectPolicy,
+    registration::RegistrationResponse,
+    resource_indicator::{ResourceSpec, ResourceUri, Resources},
+    scope::{Access, Scope, ScopeSet, ScopeSpec},
+    secret::Secret,
+    time::Timestamp,
+    token_response::{IntrospectionResponse, TokenResponse},
+    trust::{CimdMode, DcrMode, Door, Standing},
+};
+use vestibule_seal::wrap::MasterKey;
+use vestibule_store::{
+    AuditEntry, Store,
+    clients::{Added, StoredClient},
+    grants::{Approval, Approved, Code, Grant},
+    users::User,
+};
+use vestibule_store_sqlite::SqliteStore;
+
+/// The issuer of every test hub.
+pub const ISSUER: &str = "https://hub.example";
+/// The first resource.
+pub const NOTES: &str = "https://notes.example/mcp";
+/// Another resource, only with [`Builder::second_resource`].
+pub const FILES: &str = "https://files.example/mcp";
+/// RFC 7636 appendix B.
+pub const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+/// Its challenge.
+pub const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+/// A redirect URI for clients of the tests.
+pub const CALLBACK: &str = "https://agent.example/callback";
+/// When the tests begin.
+pub const START: u64 = 1_795_500_000;
+/// Everybody's password.
+pub const PASSWORD: &str = "correct horse battery staple";
+
+/// A clock that stands until it is moved.
+pub struct TestClock(AtomicU64);
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_seconds(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// SplitMix64: the same bytes in each run. Never outside tests.
+struct SeededEntropy(AtomicU64);
+
+impl Entropy for SeededEntropy {
+    fn fill(&self, buffer: &mut [u8]) {
+        for chunk in buffer.chunks_mut(8) {
+            let mut z = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::SeqCst);
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            let bytes = (z ^ (z >> 31)).to_le_bytes();
+            chunk.copy_from_slice(&bytes[..chunk.len()]);
+        }
+    }
+}
+
+/// Client documents and key sets by URL; what is not there cannot be reached.
+#[derive(Default)]
+pub struct FakeDocuments {
+    documents: Mutex<HashMap<String, Arc<Document>>>,
+    keys: Mutex<HashMap<String, Vec<u8>>>,
+    /// Times that a document was asked for.
+    pub document_asks: AtomicU64,
+    /// Times that a key set was asked for, and of these because of an unknown key.
+    pub key_asks: AtomicU64,
+    /// See above.
+    pub unknown_kid_asks: AtomicU64,
+}
+
+impl FakeDocuments {
+    /// Serve a client document.
+    pub fn serve(&self, url: &str, metadata: ClientMetadata) {
+        let document = Document {
+            digest: metadata.security_digest(),
+            metadata: Arc::new(metadata),
+            warnings: Vec::new(),
+            fetched_at: START,
+            first_seen: START,
+            stale: false,
+        };
+        self.documents
+            .lock()
+            .unwrap()
+            .insert(url.to_owned(), Arc::new(document));
+    }
+
+    /// Stop serving it.
+    pub fn withdraw(&self, url: &str) {
+        self.documents.lock().unwrap().remove(url);
+    }
+
+    /// Serve a key set.
+    pub fn serve_keys(&self, url: &str, jwks: &str) {
+        self.keys
+            .lock()
+            .unwrap()
+            .insert(url.to_owned(), jwks.as_bytes().to_vec());
+    }
+}
+
+#[async_trait::async_trait]
+impl Documents for FakeDocuments {
+    async fn document(
+        &self,
+        id: &ClientIdUrl,
+        _source: u64,
+    ) -> Result<Arc<Document>, ResolveError> {
+        self.document_asks.fetch_add(1, Ordering::SeqCst);
+        let documents = self.documents.lock().unwrap();
+        documents
+            .get(id.as_str())
+            .cloned()
+            .ok_or(ResolveError::Withdrawn)
+    }
+
+    async fn keys(&self, uri: &HttpsUrl, unknown_kid: bool) -> Result<Arc<KeyBytes>, ResolveError> {
+        self.key_asks.fetch_add(1, Ordering::SeqCst);
+        if unknown_kid {
+            self.unknown_kid_asks.fetch_add(1, Ordering::SeqCst);
+        }
+        let keys = self.keys.lock().unwrap();
+        let body = keys.get(uri.as_str()).cloned();
+        let body = body.ok_or(ResolveError::Unreachable {
+            retry_after: Some(7),
+        })?;
+        Ok(Arc::new(KeyBytes {
+            body,
+            fetched_at: START,
+        }))
+    }
+}
+
+/// How a test hub differs from the usual one.
+pub struct Builder {
+    dcr: DcrMode,
+    cimd: CimdMode,
+    limits: bool,
+    replay_grace: Duration,
+    second_resource: bool,
+}
+
+impl Builder {
+    /// Set the DCR door.
+    pub fn dcr(mut self, mode: DcrMode) -> Self {
+        self.dcr = mode;
+        self
+    }
+
+    /// Set the CIMD door.
+    pub fn cimd(mut self, mode: CimdMode) -> Self {
+        self.cimd = mode;
+        self
+    }
+
+    /// Switch limits on.
+    pub fn limits(mut self) -> Self {
+        self.limits = true;
+        self
+    }
+
+    /// How soon a second redemption is still a retry.
+    pub fn replay_grace(mut self, seconds: u64) -> Self {
+        self.replay_grace = Duration::from_secs(seconds);
+        self
+    }
+
+    /// Protect a second resource; then there is no fallback.
+    pub fn second_resource(mut self) -> Self {
+        self.second_resource = true;
+        self
+    }
+
+    /// Start it.
+    pub async fn start(self) -> Hub {
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().await.unwrap());
+        self.start_on(store, 1).await
+    }
+
+    /// Start a node on an existing store. `seed` makes its randomness its own.
+    pub async fn start_on(self, store: Arc<dyn Store>, seed: u64) -> Hub {
+        let clock = Arc::new(TestClock(AtomicU64::new(START)));
+        let documents = Arc::new(FakeDocuments::default());
+        let mut resources = vec![resource(NOTES, "Notes")];
+        if self.second_resource {
+            resources.push(resource(FILES, "Files"));
+        }
+        let engine = Engine::start(EngineParts {
+            store: store.clone(),
+            clock: clock.clone(),
+            entropy: Arc::new(SeededEntropy(AtomicU64::new(seed << 32))),
+            documents: documents.clone(),
+            config: EngineConfig {
+                issuer: Issuer::parse(ISSUER).unwrap(),
+                resources: Resources::new(resources),
+                master_key: MasterKey::new([7; 32]),
+                redirect_policy: RedirectPolicy::default(),
+                loopback_origins: Vec::new(),
+                first_dcr: self.dcr,
+                first_cimd: self.cimd,
+                limits_enabled: self.limits,
+                code_replay_grace: self.replay_grace,
+            },
+        })
+        .await
+        .unwrap();
+        Hub {
+            engine,
+            store,
+            clock,
+            documents,
+            counter: AtomicU64::new(1),
+        }
+    }
+}
+
+fn resource(uri: &str, name: &str) -> ResourceSpec {
+    let spec = |scope: &str, access, default| ScopeSpec {
+        scope: Scope::parse(scope).unwrap(),
+        description: format!("May {scope}"),
+        access,
+        default,
+    };
+    ResourceSpec {
+        uri: ResourceUri::parse(uri).unwrap(),
+        name: name.to_owned(),
+        scopes: vec![
+            spec("mcp:read", Access::Read, true),
+            spec("mcp:write", Access::Write, false),
+            spec("mcp:delete", Access::Destructive, false),
+        ],
+        default: false,
+    }
+}
+
+/// A running hub.
+pub struct Hub {
+    pub engine: Arc<Engine>,
+    pub store: Arc<dyn Store>,
+    pub clock: Arc<TestClock>,
+    pub documents: Arc<FakeDocuments>,
+    counter: AtomicU64,
+}
+
+/// A code and what it takes to redeem it.
+#[derive(Clone, Debug)]
+pub struct Given {
+    pub code: String,
+    pub client_id: String,
+    pub grant: GrantId,
+}
+
+/// What [`Hub::grant`] writes.
+pub struct GrantSpec<'a> {
+    pub scopes: &'a str,
+    pub resource: &'a str,
+    pub nonce: Option<&'a str>,
+    pub lasts: Duration,
+}
+
+impl Default for GrantSpec<'_> {
+    fn default() -> Self {
+        Self {
+            scopes: "mcp:read mcp:write",
+            resource: NOTES,
+            nonce: None,
+            lasts: Duration::from_secs(7 * 86_400),
+        }
+    }
+}
+
+/// The address that tests come from.
+pub fn source() -> Source {
+    source_of("203.0.113.5")
+}
+
+/// Another one.
+pub fn source_of(ip: &str) -> Source {
+    Source {
+        ip: ip.parse().unwrap(),
+        user_agent: Some("tests".to_owned()),
+    }
+}
+
+/// Owned pairs, as the server hands them over.
+pub fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+    list.iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+/// The error code of a problem.
+pub fn code_of(problem: &Problem) -> &str {
+    problem.error.code.as_str()
+}
+
+/// The code and shape of a refused request, for tables.
+pub fn refusal<T>(result: Result<T, Problem>) -> Option<(String, Shape)> {
+    result
+        .err()
+        .map(|problem| (code_of(&problem).to_owned(), problem.shape))
+}
+
+/// Only the error code, or `ok`.
+pub fn outcome<T>(result: &Result<T, Problem>) -> &str {
+    match result {
+        Ok(_) => "ok",
+        Err(problem) => problem.error.code.as_str(),
+    }
+}
+
+/// `Authorization: Basic`.
+pub fn basic(client_id: &str, secret: &str) -> String {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    format!("Basic {}", STANDARD.encode(format!("{client_id}:{secret}")))
+}
+
+/// Metadata by way of the parser.
+pub fn metadata(json: &serde_json::Value) -> ClientMetadata {
+    let door = MetadataDoor::Dcr {
+        client_credentials_allowed: true,
+    };
+    let body = serde_json::to_vec(json).unwrap();
+    ClientMetadata::parse_json(&body, &door, &RedirectPolicy::default())
+        .unwrap()
+        .0
+}
+
+/// The registration of a public client that may refresh.
+pub fn public_client() -> serde_json::Value {
+    serde_json::json!({
+        "client_name": "Agent",
+        "redirect_uris": [CALLBACK],
+        "token_endpoint_auth_method": "none",
+        "grant_types": ["authorization_code", "refresh_token"],
+    })
+}
+
+/// The same with a secret, sent by the named method.
+pub fn confidential_client(method: &str) -> serde_json::Value {
+    let mut json = public_client();
+    json["token_endpoint_auth_method"] = method.into();
+    json
+}
+
+impl Hub {
+    /// The usual hub: both doors open, limits off, five seconds for a retried redemption.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// A hub that differs.
+    pub fn builder() -> Builder {
+        Builder {
+            dcr: DcrMode::Open,
+            cimd: CimdMode::Open,
+            limits: false,
+            replay_grace: Duration::from_secs(5),
+            second_resource: false,
+        }
+    }
+
+    /// Another node on the same store, at the same time of day.
+    pub async fn second_node(&self) -> Self {
+        let node = Self::builder().start_on(self.store.clone(), 2).await;
+        node.clock
+            .0
+            .store(self.clock.0.load(Ordering::SeqCst), Ordering::SeqCst);
+        node.engine.follow().await.unwrap();
+        node
+    }
+
+    /// Now.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Let time pass; the node follows its store as its background task would.
+    pub async fn advance(&self, seconds: u64) {
+        self.clock.0.fetch_add(seconds, Ordering::SeqCst);
+        self.engine.follow().await.unwrap();
+    }
+
+    /// A trail entry for writes that a test makes itself.
+    pub fn audit(&self) -> AuditEntry {
+        AuditEntry {
+            at: self.now(),
+            event: Event::SettingsChanged,
+            actor: Actor::System,
+            client: None,
+            grant: None,
+            source: None,
+            detail: "test".to_owned(),
+        }
+    }
+
+    /// Change a setting.
+    pub async fn change(&self, change: SettingsChange) {
+        let seq = self.engine.settings().seq;
+        self.engine
+            .change_settings(change, seq, Actor::System)
+            .await
+            .unwrap();
+    }
+
+    fn unique(&self) -> u64 {
+        self.counter.fetch_add(1, Ordering::SeqCst)
+    }
+
+    /// An account that signs in by password.
+    pub async fn add_user(&self, name: &str) -> UserId {
+        let password = Secret::new(PASSWORD.to_owned());
+        self.engine
+            .add_user(name, password, false, Actor::System)
+            .await
+            .unwrap()
+    }
+
+    /// An account without a usable password, which costs no hash.
+    pub async fn add_quick_user(&self, name: &str) -> UserId {
+        let id = UserId::new(format!("u_{name}"));
+        let user = User {
+            id: id.clone(),
+            name: name.to_owned(),
+            display_name: Some(format!("{name} the tester")),
+            email: Some(format!("{name}@people.example")),
+            admin: false,
+            password_hash: "none".to_owned(),
+            disabled: false,
+            created_at: self.now(),
+        };
+        assert!(self.store.add_user(user, self.audit()).await.unwrap());
+        id
+    }
+
+    /// A stored client. `secret` is hashed as the engine does it.
+    pub async fn add_client(
+        &self,
+        client_id: &str,
+        json: &serde_json::Value,
+        secret: Option<&str>,
+    ) -> StoredClient {
+        let client = StoredClient {
+            key: ClientKey::of(client_id),
+            client_id: client_id.to_owned(),
+            door: Door::Admin,
+            standing: Standing::Unverified,
+            metadata: metadata(json),
+            secret_hash: secret.map(|text| vestibule_seal::sha256(text.as_bytes())),
+            management_hash: None,
+            introspects: Vec::new(),
+            machine_scopes: None,
+            created_at: self.now(),
+            version: 1,
+        };
+        self.add_stored(client).await
+    }
+
+    /// A stored client as given.
+    pub async fn add_stored(&self, client: StoredClient) -> StoredClient {
+        let added = self
+            .store
+            .add_client(client.clone(), self.audit())
+            .await
+            .unwrap();
+        assert_eq!(added, Added::Done);
+        client
+    }
+
+    /// Write an approval by `user` for a stored client.
+    pub async fn grant(&self, client: &StoredClient, user: &UserId, spec: &GrantSpec<'_>) -> Given {
+        let number = self.unique();
+        let code = format!("ac_test-code-{number:032}");
+        let now = self.now();
+        let mut ticket = [0; 16];
+        ticket[..8].copy_from_slice(&number.to_be_bytes());
+        let grant = Grant {
+            id: GrantId::new(format!("g_test{number}")),
+            user: user.clone(),
+            client: client.key,
+            resource: spec.resource.to_owned(),
+            scopes: ScopeSet::from_text(spec.scopes),
+            metadata_digest: client.metadata.security_digest(),
+            auth_time: now,
+            created_at: now,
+            absolute_until: now.plus(spec.lasts),
+            revoked: false,
+            version: 1,
+        };
+        let id = grant.id.clone();
+        let approval = Approval {
+            ticket: TicketId::new(ticket),
+            ticket_until: now.plus(Duration::from_secs(600)),
+            client: client.clone(),
+            code: Code {
+                hash: CodeHash::new(vestibule_seal::sha256(code.as_bytes())),
+                client: client.key,
+                grant: grant.id.clone(),
+                redirect_uri: CALLBACK.to_owned(),
+                challenge: CodeChallenge::parse(CHALLENGE).unwrap(),
+                nonce: spec.nonce.map(str::to_owned),
+                expires_at: now.plus(Duration::from_secs(60)),
+                spent_at: None,
+            },
+            grant,
+            remember_until: None,
+            now,
+            audit: self.audit(),
+        };
+        assert_eq!(self.store.approve(approval).await.unwrap(), Approved::Done);
+        Given {
+            code,
+            client_id: client.client_id.clone(),
+            grant: id,
+        }
+    }
+
+    /// `POST /token` of the usual source.
+    pub async fn token(
+        &self,
+        list: &[(&str, &str)],
+        authorization: Option<&str>,
+    ) -> Result<TokenResponse, Problem> {
+        self.engine
+            .token(&pairs(list), authorization, &source())
+            .await
+    }
+
+    /// Redeem a code as a public client does.
+    pub async fn redeem(&self, given: &Given) -> Result<TokenResponse, Problem> {
+        self.redeem_with(given, &[], None).await
+    }
+
+    /// Redeem a code with more parameters. An empty value takes a parameter away.
+    pub async fn redeem_with(
+        &self,
+        given: &Given,
+        more: &[(&str, &str)],
+        authorization: Option<&str>,
+    ) -> Result<TokenResponse, Problem> {
+        let mut list = vec![
+            ("grant_type", "authorization_code"),
+            ("client_id", given.client_id.as_str()),
+            ("code", given.code.as_str()),
+            ("redirect_uri", CALLBACK),
+            ("code_verifier", VERIFIER),
+        ];
+        list.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
+        list.extend(more);
+        self.token(&list, authorization).await
+    }
+
+    /// Refresh as a public client does.
+    pub async fn refresh(
+        &self,
+        client_id: &str,
+        refresh_token: &str,
+        more: &[(&str, &str)],
+    ) -> Result<TokenResponse, Problem> {
+        let mut list = vec![
+            ("grant_type", "refresh_token"),
+            ("client_id", client_id),
+            ("refresh_token", refresh_token),
+        ];
+        list.extend(more);
+        self.token(&list, None).await
+    }
+
+    /// A public client with a person's grant, its first tokens included.
+    pub async fn public_session(&self) -> (StoredClient, UserId, TokenResponse) {
+        let number = self.unique();
+        let client = self
+            .add_client(&format!("agent-{number}"), &public_client(), None)
+            .await;
+        let user = self.add_quick_user(&format!("person{number}")).await;
+        let given = self.grant(&client, &user, &GrantSpec::default()).await;
+        let tokens = self.redeem(&given).await.unwrap();
+        (client, user, tokens)
+    }
+
+    /// A resource server that may introspect tokens for `resources`.
+    pub async fn add_resource_server(&self, resources: &[&str]) -> (String, String) {
+        let id = format!("rs-{}", self.unique());
+        let secret = "resource-server-secret".to_owned();
+        let json = confidential_client("client_secret_basic");
+        let client = StoredClient {
+            key: ClientKey::of(&id),
+            client_id: id.clone(),
+            door: Door::Admin,
+            standing: Standing::FirstParty,
+            metadata: metadata(&json),
+            secret_hash: Some(vestibule_seal::sha256(secret.as_bytes())),
+            management_hash: None,
+            introspects: resources.iter().map(|uri| (*uri).to_owned()).collect(),
+            machine_scopes: None,
+            created_at: self.now(),
+            version: 1,
+        };
+        self.add_stored(client).await;
+        (id.clone(), basic(&id, &secret))
+    }
+
+    /// Introspect with Basic credentials.
+    pub async fn introspect(
+        &self,
+        token: &str,
+        authorization: &str,
+    ) -> Result<IntrospectionResponse, Problem> {
+        let list = pairs(&[("token", token)]);
+        self.engine
+            .introspect(&list, Some(authorization), &source())
+            .await
+    }
+
+    /// `POST /register`.
+    pub async fn register(&self, json: &serde_json::Value) -> RegistrationResponse {
+        let body = serde_json::to_vec(json).unwrap();
+        self.engine.register(&body, None, &source()).await.unwrap()
+    }
+
+    /// The whole way of a browser from `/authorize` to the redirect, approving what is ticked.
+    /// Returns the Location. `person` signs in with [`PASSWORD`] where asked.
+    pub async fn walk(&self, request: &[(&str, &str)], person: &str) -> String {
+        let mut browser = Browser {
+            source: source(),
+            session: None,
+            pre_session: None,
+        };
+        let reply = self.engine.authorize(&pairs(request), &browser).await;
+        let mut step = follow(&mut browser, reply);
+        for _ in 0..3 {
+            step = match step {
+                Step::SignIn(page) => {
+                    let form = SignInForm {
+                        ticket: page.ticket,
+                        username: person.to_owned(),
+                        password: Secret::new(PASSWORD.to_owned()),
+                        csrf: page.csrf,
+                    };
+                    let reply = self.engine.sign_in(form, &browser).await;
+                    follow(&mut browser, reply)
+                }
+                Step::Consent(page) => {
+                    let rows = page
+                        .scopes
+                        .read
+                        .iter()
+                        .chain(&page.scopes.write)
+                        .chain(&page.scopes.destructive)
+                        .chain(&page.identity_scopes);
+                    let scopes = rows
+                        .filter(|row| row.ticked)
+                        .map(|row| row.scope.clone())
+                        .collect();
+                    let form = ConsentForm {
+                        ticket: page.ticket,
+                        approve: true,
+                        scopes,
+                        csrf: page.csrf,
+                    };
+                    let reply = self.engine.decide(form, &browser).await;
+                    follow(&mut browser, reply)
+                }
+                Step::Redirect(location) => return location,
+                other => panic!("the walk ended at {other:?}"),
+            };
+        }
+        panic!("the walk did not end");
+    }
+
+    /// An ordinary authorization request of a client, walked to its code.
+    pub async fn walk_to_code(&self, client_id: &str, scope: &str, person: &str) -> String {
+        let location = self
+            .walk(
+                &[
+                    ("response_type", "code"),
+                    ("client_id", client_id),
+                    ("redirect_uri", CALLBACK),
+                    ("state", "st"),
+                    ("code_challenge", CHALLENGE),
+                    ("code_challenge_method", "S256"),
+                    ("scope", scope),
+                    ("resource", NOTES),
+                ],
+                person,
+            )
+            .await;
+        query(&location, "code").unwrap_or_else(|| panic!("no code in {location}"))
+    }
+}
+
+/// Take over the cookies of an answer.
+pub fn follow(browser: &mut Browser, reply: Reply) -> Step {
+    let take = |slot: &mut Option<String>, change: CookieChange| match change {
+        CookieChange::Keep => {}
+        CookieChange::Set(value) => *slot = Some(value.expose().clone()),
+        CookieChange::Clear => *slot = None,
+    };
+    take(&mut browser.session, reply.cookies.session);
+    take(&mut browser.pre_session, reply.cookies.pre_session);
+    reply.step
+}
+
+/// A parameter of a URL's query, where nothing needs decoding.
+pub fn query(location: &str, name: &str) -> Option<String> {
+    let (_, query) = location.split_once('?')?;
+    query.split('&').find_map(|pair| {
+        let (key, value) = pair.split_once('=')?;
+        (key == name).then(|| value.to_owned())
+    })
+}
+
+/// The claims of a JWT, unverified.
+pub fn claims(token: &str) -> serde_json::Value {
+    part(token, 1)
+}
+
+/// The header of a JWT.
+pub fn header(token: &str) -> serde_json::Value {
+    part(token, 0)
+}
+
+fn part(token: &str, index: usize) -> serde_json::Value {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    let text = token.split('.').nth(index).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap()
+}

@@ -1,0 +1,1 @@
+//! Both doors, with the bodies and documents that real clients send.

@@ -1,0 +1,63 @@
+//! `check-config` and `routes`: what can be said without starting anything.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{ConfigArgs, Failure};
+use crate::config::{Checked, reference};
+
+/// Check the configuration.
+#[derive(Args)]
+pub(crate) struct CheckConfig {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Print the description of every option (Markdown) instead
+    #[arg(long)]
+    reference: bool,
+}
+
+impl CheckConfig {
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        if self.reference {
+            print!("{}", reference::markdown());
+            return Ok(ExitCode::SUCCESS);
+        }
+        let loaded = self.config.load()?;
+        let checked = Checked::of(&loaded)?;
+        match &loaded.file {
+            Some(file) => println!("{} is usable.", file.display()),
+            None => println!("No configuration file; the defaults are usable."),
+        }
+        println!("  issuer     {}", checked.issuer.as_str());
+        println!("  listen     {}", checked.listen);
+        println!("  database   {}", checked.database.display());
+        println!("  doors      DCR {}, CIMD {} (first values; `vestibule settings show` has today's)", checked.dcr.as_str(), checked.cimd.as_str());
+        for resource in checked.resources.iter() {
+            println!("  resource   {} ({})", resource.uri.as_str(), resource.name);
+        }
+        for warning in &checked.warnings {
+            println!("warning: {warning}");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// List the routes.
+#[derive(Args)]
+pub(crate) struct Routes {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Routes {
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        if self.json {
+            println!("{}", vestibule_server::route_list());
+        } else {
+            print!("{}", vestibule_server::endpoints_markdown());
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

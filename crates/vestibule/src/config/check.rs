@@ -1,0 +1,261 @@
+//! From what was written to what can be used: every rule that makes a configuration wrong, with a
+//! sentence that says what to do. All problems are reported, not only the first.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use ipnet::IpNet;
+use vestibule_protocol::{
+    issuer::Issuer,
+    redirect_uri::RedirectPolicy,
+    resource_indicator::{ResourceSpec, ResourceUri, Resources},
+    scope::{Access, Scope, ScopeSpec},
+    trust::{CimdMode, DcrMode},
+};
+
+use super::{Config, Loaded};
+
+/// The configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("the environment holds a value of the wrong kind")]
+    Environment(#[source] toml::de::Error),
+    #[error("the configuration is not usable:\n  - {}", .0.join("\n  - "))]
+    Invalid(Vec<String>),
+    #[error("cannot read {path}", path = .path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{path} is not valid", path = .path.display())]
+    Syntax {
+        path: PathBuf,
+        #[source]
+        source: toml::de::Error,
+    },
+    #[error("{0} is not a variable of Vestibule; see docs/configuration.md")]
+    UnknownVariable(String),
+}
+
+/// A configuration that was checked.
+pub(crate) struct Checked {
+    pub(crate) issuer: Issuer,
+    pub(crate) listen: SocketAddr,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) master_key_file: PathBuf,
+    pub(crate) database: PathBuf,
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) dcr: DcrMode,
+    pub(crate) cimd: CimdMode,
+    pub(crate) extra_ca_files: Vec<PathBuf>,
+    pub(crate) loopback_origins: Vec<String>,
+    pub(crate) denied_addresses: Vec<IpNet>,
+    pub(crate) fetch_deadline: Duration,
+    pub(crate) limits_enabled: bool,
+    pub(crate) redirect_policy: RedirectPolicy,
+    pub(crate) json_logs: bool,
+    pub(crate) log_filter: String,
+    pub(crate) resources: Resources,
+    /// What is odd but works.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Collects problems.
+#[derive(Default)]
+struct Problems(Vec<String>);
+
+impl Problems {
+    fn take<T, E: std::fmt::Display>(&mut self, what: &str, result: Result<T, E>) -> Option<T> {
+        result.map_err(|failure| self.0.push(format!("{what}: {failure}"))).ok()
+    }
+
+    fn nets(&mut self, key: &str, values: &[String]) -> Vec<IpNet> {
+        let parse = |text: &String| {
+            let net = text.parse::<IpNet>().or_else(|_| text.parse().map(IpNet::from));
+            self.take(key, net.map_err(|_| format!("`{text}` is not a network such as 10.0.0.0/8")))
+        };
+        values.iter().filter_map(parse).collect()
+    }
+}
+
+impl Checked {
+    /// Check everything.
+    pub(crate) fn of(loaded: &Loaded) -> Result<Self, ConfigError> {
+        let Loaded { config, base, file } = loaded;
+        let mut problems = Problems::default();
+        let mut warnings = Vec::new();
+        let issuer = problems.take("issuer", Issuer::parse(&config.issuer));
+        let loopback = issuer.as_ref().is_some_and(Issuer::is_loopback);
+        let listen = config.listen.parse::<SocketAddr>();
+        let listen = problems.take(
+            "listen",
+            listen.map_err(|_| format!("`{}` is not an address and port", config.listen)),
+        );
+        if !config.fetch.loopback_origins.is_empty() && !loopback {
+            problems.0.push(
+                "fetch.loopback_origins: only with an issuer on loopback (127.0.0.1, localhost)"
+                    .to_owned(),
+            );
+        }
+        if !config.limits.enabled && !loopback {
+            problems.0.push("limits.enabled: may be false only with an issuer on loopback".to_owned());
+        }
+        let data_dir = match (&config.data_dir, file) {
+            (Some(folder), _) => base.join(folder),
+            (None, Some(_)) => base.clone(),
+            (None, None) => PathBuf::from("vestibule-data"),
+        };
+        let database = database_path(&config.database.url, &data_dir);
+        let database = problems.take("database.url", database);
+        let dcr = DcrMode::parse(&config.doors.dcr).ok_or("off, approval, token or open");
+        let dcr = problems.take("doors.dcr", dcr);
+        let cimd = CimdMode::parse(&config.doors.cimd).ok_or("off, listed or open");
+        let cimd = problems.take("doors.cimd", cimd);
+        if (dcr, cimd) == (Some(DcrMode::Off), Some(CimdMode::Off)) {
+            warnings.push("both doors are off: only clients that an admin made can connect".to_owned());
+        }
+        if !["human", "json"].contains(&config.log.format.as_str()) {
+            problems.0.push("log.format: `human` or `json`".to_owned());
+        }
+        if !(1..=30).contains(&config.fetch.deadline_seconds) {
+            problems.0.push("fetch.deadline_seconds: 1 to 30".to_owned());
+        }
+        let resources = resources(config, &mut problems, &mut warnings);
+        let trusted_proxies = problems.nets("http.trusted_proxies", &config.http.trusted_proxies);
+        let denied_addresses = problems.nets("fetch.denied_addresses", &config.fetch.denied_addresses);
+        let (Some(issuer), Some(listen), Some(database), Some(dcr), Some(cimd), true) =
+            (issuer, listen, database, dcr, cimd, problems.0.is_empty())
+        else {
+            return Err(ConfigError::Invalid(problems.0));
+        };
+        Ok(Self {
+            issuer,
+            listen,
+            master_key_file: config
+                .master_key_file
+                .as_ref()
+                .map_or_else(|| data_dir.join("master.key"), |path| base.join(path)),
+            data_dir,
+            database,
+            trusted_proxies,
+            dcr,
+            cimd,
+            extra_ca_files: config.fetch.extra_ca_files.iter().map(|path| base.join(path)).collect(),
+            loopback_origins: config.fetch.loopback_origins.clone(),
+            denied_addresses,
+            fetch_deadline: Duration::from_secs(config.fetch.deadline_seconds),
+            limits_enabled: config.limits.enabled,
+            redirect_policy: match &config.redirects.private_schemes {
+                None => RedirectPolicy::default(),
+                Some(schemes) => RedirectPolicy { private_schemes: schemes.clone() },
+            },
+            json_logs: config.log.format == "json",
+            log_filter: config.log.filter.clone(),
+            resources,
+            warnings,
+        })
+    }
+}
+
+fn database_path(url: &str, data_dir: &Path) -> Result<PathBuf, String> {
+    if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+        return Err("this release keeps its data in SQLite; PostgreSQL is not built in".to_owned());
+    }
+    match url.strip_prefix("sqlite:") {
+        Some(path) if !path.is_empty() => Ok(data_dir.join(path)),
+        _ => Err(format!("`{url}` is not `sqlite:` and a path")),
+    }
+}
+
+fn resources(config: &Config, problems: &mut Problems, warnings: &mut Vec<String>) -> Resources {
+    let mut specs: Vec<ResourceSpec> = Vec::new();
+    for (index, resource) in config.resources.iter().enumerate() {
+        let at = format!("resources[{index}]");
+        let uri = ResourceUri::parse(&resource.uri)
+            .map_err(|failure| format!("`{}`: {failure}", resource.uri));
+        let Some(uri) = problems.take(&at, uri) else { continue };
+        if specs.iter().any(|known| known.uri.is_equivalent(&uri)) {
+            problems.0.push(format!("{at}: `{}` is there twice", resource.uri));
+        }
+        let mut scopes = Vec::new();
+        for scope in &resource.scopes {
+            let at = format!("{at}, scope `{}`", scope.name);
+            let name = problems.take(&at, Scope::parse(&scope.name));
+            let access = Access::parse(&scope.access).ok_or("access is read, write or destructive");
+            let access = problems.take(&at, access);
+            if let (Some(name), Some(access)) = (name, access) {
+                scopes.push(ScopeSpec {
+                    scope: name,
+                    description: scope.description.clone(),
+                    access,
+                    default: scope.default,
+                });
+            }
+        }
+        if !scopes.iter().any(|scope| scope.default) {
+            warnings.push(format!(
+                "{at}: no scope has `default = true`, so a client that asks for none gets nothing"
+            ));
+        }
+        specs.push(ResourceSpec { uri, name: resource.name.clone(), scopes, default: resource.default });
+    }
+    if specs.iter().filter(|spec| spec.default).count() > 1 {
+        problems.0.push("resources: at most one can have `default = true`".to_owned());
+    }
+    if specs.is_empty() {
+        warnings.push("no [[resources]]: there is nothing that a token could be for".to_owned());
+    }
+    Resources::new(specs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems_of(text: &str) -> String {
+        let loaded = Loaded {
+            config: toml::from_str(text).unwrap(),
+            base: PathBuf::from("/srv"),
+            file: Some(PathBuf::from("/srv/vestibule.toml")),
+        };
+        Checked::of(&loaded).err().map(|failure| failure.to_string()).unwrap_or_default()
+    }
+
+    /// GEN-01, AS-01, CIMD-82, QUIRK-35: what would be unsafe does not start.
+    #[test]
+    fn unsafe_configurations_are_refused_with_a_reason() {
+        #[rustfmt::skip]
+        let rows = [
+            ("issuer = \"http://hub.example\"", "issuer"),
+            ("issuer = \"https://hub.example/\"", "issuer"),
+            ("issuer = \"https://hub.example?x=1\"", "issuer"),
+            ("issuer = \"https://hub.example\"\nfetch.loopback_origins = [\"https://localhost:9443\"]", "loopback_origins"),
+            ("issuer = \"https://hub.example\"\nlimits.enabled = false", "limits.enabled"),
+            ("listen = \"nowhere\"", "listen"),
+            ("doors.dcr = \"ajar\"", "doors.dcr"),
+            ("database.url = \"postgres://db\"", "SQLite"),
+            ("http.trusted_proxies = [\"10.0.0.0/99\"]", "trusted_proxies"),
+            ("[[resources]]\nuri = \"https://a.example/#x\"\nname = \"A\"", "resources[0]"),
+            ("[[resources]]\nuri = \"https://a.example/m\"\nname = \"A\"\nscopes = [{name=\"x\",description=\"\",access=\"all\"}]", "read, write or destructive"),
+        ];
+        for (text, expected) in rows {
+            let found = problems_of(text);
+            assert!(found.contains(expected), "{text}: {found}");
+        }
+    }
+
+    #[test]
+    fn every_problem_is_reported_at_once() {
+        let found = problems_of("issuer = \"ftp://x\"\nlisten = \"x\"\ndoors.cimd = \"x\"");
+        assert!(["issuer", "listen", "doors.cimd"].iter().all(|key| found.contains(key)), "{found}");
+    }
+
+    #[test]
+    fn the_defaults_start() {
+        assert_eq!(problems_of(""), "");
+    }
+}

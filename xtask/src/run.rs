@@ -1,0 +1,134 @@
+//! Running things, with what is going on printed before it goes on.
+
+use std::{path::PathBuf, process::Command, time::Instant};
+
+use crate::{pages, tools};
+
+pub(crate) type Outcome = Result<(), String>;
+
+/// The repository's root.
+pub(crate) fn root() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.parent().map(PathBuf::from).unwrap_or(here)
+}
+
+/// Where cargo builds to.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// Run a program in a folder; its output is the user's.
+pub(crate) fn program(folder: &str, name: &str, arguments: &[&str]) -> Outcome {
+    program_with(folder, name, arguments, &[])
+}
+
+/// The same with variables.
+pub(crate) fn program_with(
+    folder: &str,
+    name: &str,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> Outcome {
+    println!("\n── {name} {}", arguments.join(" "));
+    let started = Instant::now();
+    let status = Command::new(name)
+        .args(arguments)
+        .current_dir(root().join(folder))
+        .envs(variables.iter().copied())
+        .status()
+        .map_err(|failure| format!("{name} cannot be run: {failure}"))?;
+    println!("── {:.0} s", started.elapsed().as_secs_f64());
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("`{name} {}` failed", arguments.join(" ")))
+    }
+}
+
+/// Everything.
+pub(crate) fn test(fast: bool) -> Outcome {
+    let cargo = |arguments: &[&str]| program("", "cargo", arguments);
+    cargo(&["fmt", "--all", "--check"])?;
+    if !fast {
+        tools::set_up()?;
+    }
+    cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ])?;
+    // One build for unit, engine, store and server tests, examples and the binary.
+    cargo(&[
+        "test",
+        "--workspace",
+        "--exclude",
+        "vestibule-conformance",
+        "--locked",
+    ])?;
+    pages::check()?;
+    if fast {
+        println!("\nNot run (--fast): real clients, the browser, the black-box suite.");
+        return Ok(());
+    }
+    cargo(&[
+        "build",
+        "--locked",
+        "-p",
+        "vestibule",
+        "-p",
+        "vestibule-example-mcp-server",
+    ])?;
+    cargo(&["test", "-p", "vestibule-conformance", "--locked"])
+}
+
+/// Benchmarks.
+pub(crate) fn bench(arguments: &[&str]) -> Outcome {
+    program("benches", "npm", &["ci", "--no-audit", "--no-fund"])?;
+    let build = [
+        "build",
+        "--release",
+        "--locked",
+        "-p",
+        "vestibule",
+        "-p",
+        "vestibule-benches",
+    ];
+    program("", "cargo", &build)?;
+    let runner = target().join("release").join("vestibule-bench");
+    program("", &runner.to_string_lossy(), arguments)
+}
+
+/// All fuzz targets, one after the other. The toolchain is stable; libFuzzer's flags are not.
+pub(crate) fn fuzz(seconds: &str) -> Outcome {
+    let bound = format!("-max_total_time={seconds}");
+    let mut targets: Vec<String> = std::fs::read_dir(root().join("fuzz/fuzz_targets"))
+        .map_err(|failure| format!("fuzz/fuzz_targets: {failure}"))?
+        .filter_map(Result::ok)
+        .filter_map(|entry| {
+            entry
+                .path()
+                .file_stem()
+                .map(|name| name.to_string_lossy().into_owned())
+        })
+        .collect();
+    targets.sort();
+    tools::ensure_cargo_fuzz()?;
+    for name in targets {
+        let arguments = [
+            "fuzz",
+            "run",
+            "--sanitizer",
+            "none",
+            &name,
+            "--",
+            &bound,
+            "-max_len=4096",
+        ];
+        program_with("fuzz", "cargo", &arguments, &[("RUSTC_BOOTSTRAP", "1")])?;
+    }
+    Ok(())
+}

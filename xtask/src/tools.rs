@@ -1,0 +1,129 @@
+//! What the tests need beside Rust: Node 20, Python 3.11, Chromium, and the packages of the real
+//! clients. Present things are left alone; missing ones are installed where this process may.
+
+use std::{path::Path, process::Command};
+
+use crate::run::{Outcome, program, root, target};
+
+/// Get everything.
+pub(crate) fn set_up() -> Outcome {
+    node()?;
+    chromium()?;
+    packages_of_node("conformance/js")?;
+    python()
+}
+
+fn answers(name: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(name).args(arguments).output().ok()?;
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn node() -> Outcome {
+    let version =
+        answers("node", &["--version"]).ok_or("Node 20 or newer is needed: nodejs.org")?;
+    let major = version
+        .trim_start_matches('v')
+        .split('.')
+        .next()
+        .and_then(|n| n.parse::<u32>().ok());
+    match major {
+        Some(major) if major >= 20 => Ok(()),
+        _ => Err(format!(
+            "Node 20 or newer is needed; `node --version` says {version}"
+        )),
+    }
+}
+
+fn chromium() -> Outcome {
+    if Path::new("/usr/bin/chromium").exists() {
+        return Ok(());
+    }
+    let root_on_debian =
+        answers("id", &["-u"]).as_deref() == Some("0") && Path::new("/etc/debian_version").exists();
+    if !root_on_debian {
+        return Err("/usr/bin/chromium is missing: `sudo apt-get install chromium`".to_owned());
+    }
+    program("", "apt-get", &["update", "-qq"])?;
+    program(
+        "",
+        "apt-get",
+        &[
+            "install",
+            "-y",
+            "-qq",
+            "--no-install-recommends",
+            "chromium",
+        ],
+    )
+}
+
+/// `npm ci`, unless the lock file is the one that was installed last.
+fn packages_of_node(folder: &str) -> Outcome {
+    let folder_path = root().join(folder);
+    let lock = std::fs::read(folder_path.join("package-lock.json"))
+        .map_err(|failure| format!("{folder}/package-lock.json: {failure}"))?;
+    let stamp = folder_path.join("node_modules/.installed-lock");
+    if std::fs::read(&stamp).is_ok_and(|installed| installed == lock) {
+        return Ok(());
+    }
+    program(folder, "npm", &["ci", "--no-audit", "--no-fund"])?;
+    std::fs::write(stamp, lock).map_err(|failure| failure.to_string())
+}
+
+/// A virtual environment with the pinned packages, below `target`.
+fn python() -> Outcome {
+    let version = answers("python3", &["--version"]).ok_or("Python 3.11 or newer is needed")?;
+    let minor = version
+        .split('.')
+        .nth(1)
+        .and_then(|n| n.parse::<u32>().ok())
+        .unwrap_or(0);
+    if minor < 11 {
+        return Err(format!(
+            "Python 3.11 or newer is needed; `python3 --version` says {version}"
+        ));
+    }
+    let wanted = std::fs::read(root().join("conformance/py/requirements.txt"))
+        .map_err(|failure| format!("conformance/py/requirements.txt: {failure}"))?;
+    let environment = target().join("conformance-venv");
+    let stamp = environment.join(".installed-requirements");
+    if std::fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    let place = environment.to_string_lossy().into_owned();
+    program("", "python3", &["-m", "venv", &place])?;
+    let pip = environment.join("bin/pip").to_string_lossy().into_owned();
+    program(
+        "",
+        &pip,
+        &[
+            "install",
+            "--quiet",
+            "-r",
+            "conformance/py/requirements.txt",
+        ],
+    )?;
+    std::fs::write(stamp, wanted).map_err(|failure| failure.to_string())
+}
+
+/// `cargo fuzz` is a tool of its own.
+pub(crate) fn ensure_cargo_fuzz() -> Outcome {
+    if answers("cargo", &["fuzz", "--version"]).is_some() {
+        return Ok(());
+    }
+    program(
+        "",
+        "cargo",
+        &[
+            "install",
+            "--quiet",
+            "--locked",
+            "cargo-fuzz",
+            "--version",
+            "0.13.2",
+        ],
+    )
+}

@@ -1,0 +1,113 @@
+//! The dependency arrows of ARCHITECTURE.md, checked. Draw a new arrow there before adding it here.
+
+const ARROWS: &[(&str, &[&str])] = &[
+    ("vestibule-cimd", &["vestibule-fetch", "vestibule-protocol"]),
+    (
+        "vestibule-engine",
+        &[
+            "vestibule-cimd",
+            "vestibule-fetch",
+            "vestibule-jwt",
+            "vestibule-policy",
+            "vestibule-protocol",
+            "vestibule-seal",
+            "vestibule-store",
+        ],
+    ),
+    ("vestibule-fetch", &[]),
+    ("vestibule-jwt", &["vestibule-protocol"]),
+    ("vestibule-policy", &["vestibule-protocol"]),
+    ("vestibule-protocol", &[]),
+    (
+        "vestibule-resource",
+        &["vestibule-fetch", "vestibule-jwt", "vestibule-protocol"],
+    ),
+    ("vestibule-seal", &[]),
+    (
+        "vestibule-server",
+        &["vestibule-engine", "vestibule-policy", "vestibule-protocol"],
+    ),
+    ("vestibule-store", &["vestibule-protocol"]),
+    (
+        "vestibule-store-sqlite",
+        &["vestibule-protocol", "vestibule-store"],
+    ),
+];
+
+/// Crates that may depend on anything of ours: they only wire, show or measure.
+const FREE: &[&str] = &[
+    "vestibule",
+    "vestibule-example-mcp-server",
+    "vestibule-example-agent",
+];
+/// Crates that may depend on nothing of ours: a bug in our types must not hide itself.
+const BLACK_BOX: &[&str] = &["vestibule-benches", "vestibule-conformance", "xtask"];
+/// Who may use a library that others must not (`style.md` 2.2).
+const WALLS: &[(&str, &[&str])] = &[
+    ("axum", &["vestibule", "vestibule-server"]),
+    ("hyper", &["vestibule-fetch", "vestibule-server"]),
+    ("hickory-resolver", &["vestibule-fetch"]),
+    ("jsonwebtoken", &["vestibule-jwt"]),
+    ("rusqlite", &["vestibule-store-sqlite"]),
+];
+/// Tests of these may use the in-memory store and what it takes to put an engine together.
+const TESTS_WITH_A_STORE: &[&str] = &["vestibule-engine", "vestibule-server"];
+
+#[test]
+fn crates_depend_only_along_the_drawn_arrows() {
+    let metadata = cargo_metadata::MetadataCommand::new()
+        .no_deps()
+        .exec()
+        .unwrap();
+    for package in metadata.workspace_packages() {
+        let name = package.name.as_str();
+        if FREE.contains(&name) {
+            continue;
+        }
+        let drawn = ARROWS
+            .iter()
+            .find(|(from, _)| *from == name)
+            .map(|(_, to)| *to);
+        let drawn = drawn.unwrap_or_else(|| {
+            assert!(BLACK_BOX.contains(&name), "{name} is missing from ARROWS");
+            &[]
+        });
+        for dependency in package.dependencies.iter().filter(|d| d.path.is_some()) {
+            let to = dependency.name.as_str();
+            let in_tests = dependency.kind == cargo_metadata::DependencyKind::Development
+                && TESTS_WITH_A_STORE.contains(&name);
+            assert!(
+                drawn.contains(&to) || in_tests,
+                "undrawn arrow: {name} -> {to}"
+            );
+        }
+    }
+}
+
+#[test]
+fn only_the_crate_behind_the_wall_uses_the_library() {
+    let metadata = cargo_metadata::MetadataCommand::new()
+        .no_deps()
+        .exec()
+        .unwrap();
+    for package in metadata.workspace_packages() {
+        let name = package.name.as_str();
+        let is_ours_to_judge = ARROWS.iter().any(|(from, _)| *from == name);
+        for dependency in package
+            .dependencies
+            .iter()
+            .filter(|d| is_ours_to_judge && d.kind == cargo_metadata::DependencyKind::Normal)
+        {
+            if let Some((_, allowed)) = WALLS
+                .iter()
+                .find(|(library, _)| *library == dependency.name)
+            {
+                assert!(
+                    allowed.contains(&name),
+                    "{name} must not use {}",
+                    dependency.name
+                );
+            }
+        }
+    }
+}
