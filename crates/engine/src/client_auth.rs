@@ -16,11 +16,12 @@ use std::{
 };
 
 use vestibule_cimd::ResolveError;
-use vestibule_jwt::{Algorithm, AssertionError, JwkSet, VerifiedAssertion};
+use vestibule_jwt::{Algorithm, AssertionError, ClientAssertionClaims, JwkSet};
 use vestibule_protocol::{
     client_id::ClientKey,
     client_metadata::AuthMethod,
     error_code::{ErrorCode, OAuthError},
+    secret::Secret,
     time::Timestamp,
     token_request::{Form, PresentedAuth},
 };
@@ -29,14 +30,18 @@ use vestibule_store::grants::{Assertion, AssertionUse};
 use crate::{Engine, Problem, Shape, Source, clients::Client, throttle::Meter};
 
 /// What a client may sign assertions with (CIMD-66). Its registered algorithm narrows this to one.
-const ASSERTION_ALGORITHMS: [Algorithm; 4] =
-    [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Ps256, Algorithm::Rs256];
+const ASSERTION_ALGORITHMS: [Algorithm; 4] = [
+    Algorithm::Es256,
+    Algorithm::EdDsa,
+    Algorithm::Ps256,
+    Algorithm::Rs256,
+];
 
 /// Live assertions remembered per stored client; more are refused, none is forgotten (T11).
 const ASSERTIONS_MAX: u32 = 4_096;
 
 /// An assertion is remembered this much longer than it lives: clocks differ.
-const ASSERTION_SKEW: Duration = Duration::from_secs(60);
+const ASSERTION_SKEW: Duration = Duration::from_mins(1);
 
 /// A client that has shown who it is, as far as it is registered to.
 ///
@@ -93,6 +98,8 @@ enum AuthFailure {
     OtherClient,
     #[error("no live client has this id")]
     Unknown,
+    #[error("the assertion cannot be read")]
+    Unreadable,
     #[error("wrong secret")]
     WrongSecret,
 }
@@ -127,7 +134,8 @@ impl Engine {
         source: &Source,
     ) -> Result<AuthenticatedClient, Problem> {
         let basic = authorization.is_some();
-        let presented = PresentedAuth::read(form, authorization).map_err(|e| in_scheme(e, basic))?;
+        let presented =
+            PresentedAuth::read(form, authorization).map_err(|e| in_scheme(e, basic))?;
         let claimed = Claimed::of(presented).map_err(|failure| {
             tracing::debug!(%failure, "client authentication failed");
             refused(basic)
@@ -135,7 +143,8 @@ impl Engine {
         let meter_key = meter_key(source, &claimed.client_id);
         // A bare client_id guesses nothing; unknown ones are counted all the same below.
         if !matches!(claimed.proof, Proof::None) {
-            self.peek_rate(Meter::ClientAuth, meter_key).map_err(Problem::throttled)?;
+            self.peek_rate(Meter::ClientAuth, meter_key)
+                .map_err(Problem::throttled)?;
         }
         match self.believe(claimed, source).await {
             Ok(client) => Ok(client),
@@ -170,14 +179,18 @@ impl Engine {
         let assertion = match &proof {
             Proof::None => None,
             Proof::Basic(secret) | Proof::Post(secret) => {
-                if !self.secret_is_right(&client, secret) {
+                if !self.secret_is_right(&client, secret.expose()) {
                     return Err(AuthFailure::WrongSecret.into());
                 }
                 None
             }
-            Proof::Assertion(token) => Some(self.read_assertion(&client, token).await?),
+            Proof::Assertion(token) => Some(self.read_assertion(&client, token.expose()).await?),
         };
-        Ok(AuthenticatedClient { client, method, assertion })
+        Ok(AuthenticatedClient {
+            client,
+            method,
+            assertion,
+        })
     }
 
     /// Verify an assertion; using it up is for later, when the request turned out to be good.
@@ -194,7 +207,7 @@ impl Engine {
         Ok(AssertionUse {
             client: client.key,
             jti_hash: vestibule_seal::sha256(verified.jti.as_bytes()),
-            expires_at: verified.expires_at.plus(ASSERTION_SKEW),
+            expires_at: Timestamp::from_seconds(verified.exp).plus(ASSERTION_SKEW),
             rows_max: ASSERTIONS_MAX,
         })
     }
@@ -204,7 +217,7 @@ impl Engine {
         client: &Client,
         token: &str,
         unknown_kid: bool,
-    ) -> Result<VerifiedAssertion, Refusal> {
+    ) -> Result<ClientAssertionClaims, Refusal> {
         let keys = self.assertion_keys(client, unknown_kid).await?;
         let algorithms: Vec<Algorithm> = ASSERTION_ALGORITHMS
             .into_iter()
@@ -219,15 +232,11 @@ impl Engine {
             self.config.issuer.as_str(),
             &client.client_id,
             &algorithms,
-            self.now(),
+            self.now().seconds(),
         )?)
     }
 
-    async fn assertion_keys(
-        &self,
-        client: &Client,
-        unknown_kid: bool,
-    ) -> Result<JwkSet, Refusal> {
+    async fn assertion_keys(&self, client: &Client, unknown_kid: bool) -> Result<JwkSet, Refusal> {
         let unusable = |what: &dyn std::fmt::Display| AuthFailure::Keys(what.to_string());
         if let Some(jwks) = &client.metadata.jwks {
             return Ok(JwkSet::parse(jwks.as_bytes()).map_err(|e| unusable(&e))?);
@@ -235,21 +244,25 @@ impl Engine {
         let Some(uri) = &client.metadata.jwks_uri else {
             return Err(unusable(&"neither jwks nor jwks_uri").into());
         };
-        let fetched = self.documents.keys(uri, unknown_kid).await.map_err(|failure| {
-            match failure {
-                // Says nothing about the client: `invalid_client` would make it drop all it has.
-                ResolveError::Busy => Refusal::Ours(Problem::busy(1)),
-                ResolveError::Throttled { retry_after } => {
-                    Refusal::Ours(Problem::busy(retry_after))
+        let fetched = self
+            .documents
+            .keys(uri, unknown_kid)
+            .await
+            .map_err(|failure| {
+                match failure {
+                    // Says nothing about the client: `invalid_client` would make it drop all it has.
+                    ResolveError::Busy => Refusal::Ours(Problem::busy(1)),
+                    ResolveError::Throttled { retry_after } => {
+                        Refusal::Ours(Problem::busy(retry_after))
+                    }
+                    ResolveError::Unreachable { retry_after } => {
+                        Refusal::Ours(Problem::busy(retry_after.unwrap_or(5)))
+                    }
+                    ResolveError::Invalid { .. }
+                    | ResolveError::Unacceptable { .. }
+                    | ResolveError::Withdrawn(_) => unusable(&failure).into(),
                 }
-                ResolveError::Unreachable { retry_after } => {
-                    Refusal::Ours(Problem::busy(retry_after.unwrap_or(5)))
-                }
-                ResolveError::Invalid { .. }
-                | ResolveError::Unacceptable { .. }
-                | ResolveError::Withdrawn => unusable(&failure).into(),
-            }
-        })?;
+            })?;
         Ok(JwkSet::parse(&fetched.body).map_err(|e| unusable(&e))?)
     }
 
@@ -260,7 +273,10 @@ impl Engine {
     ) -> Result<Option<AssertionUse>, Problem> {
         let assertion = client.assertion.take();
         // Used before the client had a row: still once.
-        if assertion.as_ref().is_some_and(|one| self.replays.knows(one, self.now())) {
+        if assertion
+            .as_ref()
+            .is_some_and(|one| self.replays.knows(one, self.now()))
+        {
             assertion_answer(Assertion::Replayed)?;
         }
         Ok(assertion)
@@ -319,7 +335,10 @@ fn in_scheme(error: OAuthError, basic: bool) -> Problem {
 /// One counter for one source and one client.
 fn meter_key(source: &Source, client_id: &str) -> u64 {
     let key = ClientKey::of(client_id);
-    let low = key.as_bytes().first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let low = key
+        .as_bytes()
+        .first_chunk::<8>()
+        .map_or(0, |bytes| u64::from_le_bytes(*bytes));
     source.bucket().rotate_left(29) ^ low
 }
 
@@ -330,24 +349,29 @@ struct Claimed {
 }
 
 enum Proof {
-    Assertion(String),
-    Basic(String),
+    Assertion(Secret<String>),
+    Basic(Secret<String>),
     None,
-    Post(String),
+    Post(Secret<String>),
 }
 
 impl Claimed {
     fn of(presented: PresentedAuth) -> Result<Self, AuthFailure> {
         let (client_id, proof) = match presented {
             // An empty secret is none (R13): a confidential client then has no proof.
-            PresentedAuth::Basic { client_id, secret } | PresentedAuth::Post { client_id, secret }
-                if secret.is_empty() =>
+            PresentedAuth::Basic { client_id, secret }
+            | PresentedAuth::Post { client_id, secret }
+                if secret.expose().is_empty() =>
             {
                 (client_id, Proof::None)
             }
-            PresentedAuth::Assertion { client_id, assertion } => {
+            PresentedAuth::Assertion {
+                client_id,
+                assertion,
+            } => {
                 // Unverified, only to know whose keys to use; the verifier compares it again.
-                let subject = vestibule_jwt::peek_assertion_subject(&assertion)?;
+                let subject = vestibule_jwt::peek_assertion_subject(assertion.expose())
+                    .ok_or(AuthFailure::Unreadable)?;
                 if client_id.is_some_and(|named| named != subject) {
                     return Err(AuthFailure::OtherClient);
                 }
@@ -477,7 +501,10 @@ mod tests {
     fn an_assertion_of_a_client_without_a_row_is_used_once() {
         let (cache, now) = (ReplayCache::new(), Timestamp::from_seconds(100));
         assert_eq!(cache.remember(&assertion(1, 1, 200), now), Assertion::First);
-        assert_eq!(cache.remember(&assertion(1, 1, 200), now), Assertion::Replayed);
+        assert_eq!(
+            cache.remember(&assertion(1, 1, 200), now),
+            Assertion::Replayed
+        );
         assert_eq!(cache.remember(&assertion(1, 2, 200), now), Assertion::First);
         assert_eq!(cache.remember(&assertion(2, 1, 200), now), Assertion::First);
         assert!(cache.knows(&assertion(1, 1, 200), now));
@@ -489,13 +516,22 @@ mod tests {
     fn a_client_fills_only_its_own_share() {
         let (cache, now) = (ReplayCache::new(), Timestamp::from_seconds(100));
         for jti in 0..64 {
-            assert_eq!(cache.remember(&assertion(1, jti, 200), now), Assertion::First);
+            assert_eq!(
+                cache.remember(&assertion(1, jti, 200), now),
+                Assertion::First
+            );
         }
         assert_eq!(cache.remember(&assertion(1, 64, 200), now), Assertion::Full);
-        assert_eq!(cache.remember(&assertion(1, 0, 200), now), Assertion::Replayed);
+        assert_eq!(
+            cache.remember(&assertion(1, 0, 200), now),
+            Assertion::Replayed
+        );
         assert_eq!(cache.remember(&assertion(2, 0, 200), now), Assertion::First);
         let later = Timestamp::from_seconds(200);
-        assert_eq!(cache.remember(&assertion(1, 64, 300), later), Assertion::First);
+        assert_eq!(
+            cache.remember(&assertion(1, 64, 300), later),
+            Assertion::First
+        );
     }
 
     #[test]

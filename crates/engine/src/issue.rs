@@ -24,11 +24,15 @@ use vestibule_store::grants::Grant;
 use crate::{Engine, Problem, clients::Client};
 
 /// Life of an ID Token; it only has to reach the client.
-const ID_TOKEN_LIFE: Duration = Duration::from_secs(600);
+const ID_TOKEN_LIFE: Duration = Duration::from_mins(10);
 
 /// Scopes that belong to no resource: they tell the client about the person (OIDC Core §5.4).
-pub(crate) const IDENTITY_SCOPES: [&str; 4] =
-    [scope::OPENID, scope::PROFILE, scope::EMAIL, scope::OFFLINE_ACCESS];
+pub(crate) const IDENTITY_SCOPES: [&str; 4] = [
+    scope::OPENID,
+    scope::PROFILE,
+    scope::EMAIL,
+    scope::OFFLINE_ACCESS,
+];
 
 /// What a grant is worth today.
 pub(crate) struct Entitlement {
@@ -65,7 +69,10 @@ pub(crate) fn power_today(client: &Client) -> Power {
 
 /// `invalid_grant` with one sentence for every reason: what is wrong is for our log only.
 pub(crate) fn invalid_grant() -> Problem {
-    Problem::new(ErrorCode::InvalidGrant, "the grant is not valid, sign in again")
+    Problem::new(
+        ErrorCode::InvalidGrant,
+        "the grant is not valid, sign in again",
+    )
 }
 
 impl Engine {
@@ -83,7 +90,11 @@ impl Engine {
             return Err(invalid_grant());
         }
         let granted = ResourceUri::parse(&grant.resource).map_err(|_| invalid_grant())?;
-        let spec = self.config.resources.find(&granted).ok_or_else(invalid_grant)?;
+        let spec = self
+            .config
+            .resources
+            .find(&granted)
+            .ok_or_else(invalid_grant)?;
         // RI-05, RI-07: a grant has one resource; a token request may repeat it, no more.
         if !resources.iter().all(|asked| asked.is_equivalent(&granted)) {
             return Err(Problem::new(
@@ -119,8 +130,14 @@ impl Engine {
 
     /// Sign an access token, and an ID Token where `openid` is part of it.
     pub(crate) fn mint(&self, minting: &Minting<'_>) -> Result<TokenResponse, Problem> {
-        let live = self.live();
-        let Minting { client, grant, scopes, now, .. } = *minting;
+        let keys = self.live().keys.clone();
+        let Minting {
+            client,
+            grant,
+            scopes,
+            now,
+            ..
+        } = *minting;
         let limit = grant.map_or(minting.life, |grant| grant.absolute_until.since(now));
         let life = minting.life.min(limit);
         let openid = scopes.contains(scope::OPENID);
@@ -143,10 +160,10 @@ impl Engine {
             ck: Some(client.key.short()),
             rev: None,
         };
-        let access_token = signed(live.keys.access.sign_access_token(&claims))?;
+        let access_token = signed(keys.access.sign_access_token(&claims))?;
         let id_token = match grant {
             Some(grant) if openid => {
-                let key = id_token_key(&live.keys, client);
+                let key = id_token_key(&keys, client);
                 Some(self.sign_id_token(key, minting, grant, &access_token)?)
             }
             Some(_) | None => None,
@@ -162,9 +179,9 @@ impl Engine {
     }
 
     /// `aud`: the resource as asked for. One audience per token is the rule (RI-09). With `openid`
-    /// the person has also allowed UserInfo, so its audience is added: a token without it is not
-    /// valid there (OIDC-13), and UserInfo belongs to this issuer, which can do nothing with the
-    /// token that it could not do without.
+    /// the person has also allowed `/userinfo`, so its audience is added: a token without it is not
+    /// valid there (OIDC-13), and that endpoint belongs to this issuer, which can do nothing with
+    /// the token that it could not do without.
     fn audience(&self, resource: &str, openid: bool) -> Audience {
         if openid {
             Audience::Many(vec![resource.to_owned(), self.userinfo_audience()])
@@ -173,7 +190,7 @@ impl Engine {
         }
     }
 
-    /// The audience of UserInfo.
+    /// The audience of `/userinfo`.
     pub(crate) fn userinfo_audience(&self) -> String {
         self.config.issuer.endpoint("/userinfo")
     }
@@ -194,7 +211,7 @@ impl Engine {
             iat: minting.now.seconds(),
             auth_time: Some(grant.auth_time.seconds()),
             nonce: minting.nonce.map(str::to_owned),
-            at_hash: Some(vestibule_jwt::at_hash(access_token, key.algorithm())),
+            at_hash: Some(vestibule_jwt::at_hash(key.algorithm(), access_token)),
         };
         signed(key.sign_id_token(&claims))
     }
@@ -226,9 +243,16 @@ pub(crate) fn under_ceiling(power: &Power, resource: &ResourceSpec, asked: &Scop
         if IDENTITY_SCOPES.contains(&name) {
             return power.scopes != ScopeCeiling::Nothing;
         }
-        resource.scopes.iter().any(|spec| spec.scope.as_str() == name && power.allows(spec))
+        resource
+            .scopes
+            .iter()
+            .any(|spec| spec.scope.as_str() == name && power.allows(spec))
     };
-    asked.iter().filter(|scope| allowed(scope)).cloned().collect()
+    asked
+        .iter()
+        .filter(|scope| allowed(scope))
+        .cloned()
+        .collect()
 }
 
 /// Signing fails only by a defect of ours.

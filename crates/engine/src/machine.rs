@@ -32,7 +32,11 @@ impl Engine {
         if !client.is_proven() {
             return Err(unauthorized());
         }
-        let allowed = client.client.machine_scopes.clone().ok_or_else(unauthorized)?;
+        let allowed = client
+            .client
+            .machine_scopes
+            .clone()
+            .ok_or_else(unauthorized)?;
         let (resource, spec) = self.machine_resource(resources)?;
         let power = power_today(&client.client);
         // There is no person whose identity could be told.
@@ -72,10 +76,7 @@ impl Engine {
 
     /// The resource asked for, else the only or the default one (RI-04, RI-09, RI-12). The first
     /// spelling becomes `aud` (QUIRK-28).
-    fn machine_resource(
-        &self,
-        asked: &[ResourceUri],
-    ) -> Result<(String, &ResourceSpec), Problem> {
+    fn machine_resource(&self, asked: &[ResourceUri]) -> Result<(String, &ResourceSpec), Problem> {
         let resources = &self.config.resources;
         let refuse = |why| Problem::new(ErrorCode::InvalidTarget, why);
         let Some((first, others)) = asked.split_first() else {
@@ -86,7 +87,9 @@ impl Engine {
         if !others.iter().all(|other| other.is_equivalent(first)) {
             return Err(refuse("a token is for one resource"));
         }
-        let spec = resources.find(first).ok_or_else(|| refuse("the resource is not known here"))?;
+        let spec = resources
+            .find(first)
+            .ok_or_else(|| refuse("the resource is not known here"))?;
         Ok((first.as_str().to_owned(), spec))
     }
 }

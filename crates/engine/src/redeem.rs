@@ -10,6 +10,7 @@ use vestibule_protocol::{
     ids::{CodeHash, FamilyId, GrantId},
     pkce::CodeVerifier,
     resource_indicator::ResourceUri,
+    secret::Secret,
     time::Timestamp,
     token_response::TokenResponse,
 };
@@ -27,9 +28,9 @@ use crate::{
 
 /// What a client shows to redeem a code.
 pub(crate) struct ShownCode {
-    pub(crate) code: String,
+    pub(crate) code: Secret<String>,
     pub(crate) redirect_uri: Option<String>,
-    pub(crate) verifier: Option<String>,
+    pub(crate) verifier: Option<Secret<String>>,
     pub(crate) resource: Vec<ResourceUri>,
 }
 
@@ -66,13 +67,16 @@ impl Engine {
         shown: ShownCode,
         source: &Source,
     ) -> Result<TokenResponse, Problem> {
-        let hash = CodeHash::new(vestibule_seal::sha256(shown.code.as_bytes()));
+        let hash = CodeHash::new(vestibule_seal::sha256(shown.code.expose().as_bytes()));
         let found = self.store.find_code(&hash).await?;
         let (code, grant) = found.ok_or(RedeemFailure::Unknown)?;
         belongs(&code, &client, &shown)?;
         if let Some(at) = code.spent_at {
             // A spent code stays spent, so this read may decide; nothing is signed for a replay.
-            return Err(self.answer_replay(&client, &code.grant, at, source).await?.into());
+            return Err(self
+                .answer_replay(&client, &code.grant, at, source)
+                .await?
+                .into());
         }
         let now = self.now();
         if code.expires_at <= now {
@@ -93,7 +97,9 @@ impl Engine {
             now,
         })?;
         response.refresh_token = match &family {
-            Some(family) => Some(self.refresh_token(family.key_id, &family.id, FIRST_GENERATION)?),
+            Some(family) => {
+                Some(self.refresh_token(family.key_id, &family.id, FIRST_GENERATION)?)
+            }
             None => None,
         };
         let spending = CodeSpending {
@@ -109,9 +115,10 @@ impl Engine {
                 assertion_answer(outcome)?;
                 Err(invalid_grant())
             }
-            Spent::Before(grant, at) => {
-                Err(self.answer_replay(&client, &grant, at, source).await?.into())
-            }
+            Spent::Before(grant, at) => Err(self
+                .answer_replay(&client, &grant, at, source)
+                .await?
+                .into()),
             Spent::Expired => Err(RedeemFailure::Expired.into()),
             Spent::Now(_) => Ok(response),
             Spent::Unknown => Err(RedeemFailure::Unknown.into()),
@@ -171,11 +178,18 @@ fn belongs(
         return Err(RedeemFailure::OtherClient);
     }
     // RU-10: with the actual port. OAuth 2.1 clients leave it out.
-    if shown.redirect_uri.as_ref().is_some_and(|uri| *uri != code.redirect_uri) {
+    if shown
+        .redirect_uri
+        .as_ref()
+        .is_some_and(|uri| *uri != code.redirect_uri)
+    {
         return Err(RedeemFailure::OtherRedirect);
     }
     // PKCE-05: missing, malformed and wrong are one answer.
-    let verifier = shown.verifier.as_deref().and_then(|text| CodeVerifier::parse(text).ok());
+    let verifier = shown
+        .verifier
+        .as_ref()
+        .and_then(|text| CodeVerifier::parse(text.expose()).ok());
     match verifier {
         Some(verifier) if code.challenge.accepts(&verifier) => Ok(()),
         Some(_) | None => Err(RedeemFailure::WrongVerifier),

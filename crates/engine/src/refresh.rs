@@ -9,10 +9,10 @@
 
 use vestibule_protocol::{
     audit::{Actor, Event},
-    error_code::ErrorCode,
     ids::FamilyId,
     resource_indicator::ResourceUri,
     scope::ScopeSet,
+    secret::Secret,
     token_response::TokenResponse,
 };
 use vestibule_seal::{KeyId, refresh_token};
@@ -35,7 +35,7 @@ const ATTEMPTS_MAX: usize = 2;
 
 /// What a client shows to refresh.
 pub(crate) struct ShownRefresh {
-    pub(crate) refresh_token: String,
+    pub(crate) refresh_token: Secret<String>,
     pub(crate) scope: Option<ScopeSet>,
     pub(crate) resource: Vec<ResourceUri>,
 }
@@ -83,12 +83,18 @@ impl Engine {
         shown: ShownRefresh,
         source: &Source,
     ) -> Result<TokenResponse, Problem> {
-        let token =
-            self.read_refresh_token(&shown.refresh_token).ok_or(RefreshFailure::BadToken)?;
+        let token = self
+            .read_refresh_token(shown.refresh_token.expose())
+            .ok_or(RefreshFailure::BadToken)?;
         let assertion = self.assertion_for_verb(&mut client)?;
         for _ in 0..ATTEMPTS_MAX {
-            let prepared = self.prepare_refresh(&client, &token, &shown, source).await?;
-            let rotation = Rotation { assertion: assertion.clone(), ..prepared.rotation };
+            let prepared = self
+                .prepare_refresh(&client, &token, &shown, source)
+                .await?;
+            let rotation = Rotation {
+                assertion: assertion.clone(),
+                ..prepared.rotation
+            };
             let outcome = if prepared.rotates {
                 self.store.rotate(rotation).await?
             } else {
@@ -178,7 +184,11 @@ impl Engine {
                 detail: format!("generation {} of {}", token.generation, family.generation),
             },
         };
-        Ok(Prepared { response, rotates: family.rotates, rotation })
+        Ok(Prepared {
+            response,
+            rotates: family.rotates,
+            rotation,
+        })
     }
 
     /// Spell the token of a generation.
@@ -189,11 +199,16 @@ impl Engine {
         generation: u64,
     ) -> Result<String, Problem> {
         let live = self.live();
-        refresh_token::encode(&live.keys.ring, KeyId(key_id), family.as_bytes(), generation)
-            .ok_or_else(|| {
-                tracing::error!(key_id, "the key of a refresh family is gone");
-                Problem::fault()
-            })
+        refresh_token::encode(
+            &live.keys.ring,
+            KeyId(key_id),
+            family.as_bytes(),
+            generation,
+        )
+        .ok_or_else(|| {
+            tracing::error!(key_id, "the key of a refresh family is gone");
+            Problem::fault()
+        })
     }
 
     /// Read a refresh token; `None` unless we made it.
@@ -202,7 +217,7 @@ impl Engine {
         Some(KnownToken {
             family: FamilyId::new(opened.family),
             generation: opened.generation,
-            key_id: opened.key.0,
+            key_id: opened.kid.0,
         })
     }
 }

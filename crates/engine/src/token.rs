@@ -27,22 +27,40 @@ impl Engine {
         let form = pairs_to_form(pairs)?;
         let request = TokenRequest::read(&form)?;
         let client = self.authenticate(&form, authorization, source).await?;
-        if !registered(&client.client.metadata.grant_types, &request) {
+        if !registered(client.client.metadata.grant_types, &request) {
             return Err(Problem::new(
                 ErrorCode::UnauthorizedClient,
                 "the client is not registered for this grant type",
             ));
         }
         match request {
-            TokenRequest::AuthorizationCode { code, redirect_uri, verifier, resource } => {
-                let shown = crate::redeem::ShownCode { code, redirect_uri, verifier, resource };
+            TokenRequest::AuthorizationCode {
+                code,
+                redirect_uri,
+                verifier,
+                resource,
+            } => {
+                let shown = crate::redeem::ShownCode {
+                    code,
+                    redirect_uri,
+                    verifier,
+                    resource,
+                };
                 self.redeem(client, shown, source).await
             }
             TokenRequest::ClientCredentials { scope, resource } => {
                 self.serve_machine(client, scope.as_ref(), &resource).await
             }
-            TokenRequest::RefreshToken { refresh_token, scope, resource } => {
-                let shown = crate::refresh::ShownRefresh { refresh_token, scope, resource };
+            TokenRequest::RefreshToken {
+                refresh_token,
+                scope,
+                resource,
+            } => {
+                let shown = crate::refresh::ShownRefresh {
+                    refresh_token,
+                    scope,
+                    resource,
+                };
                 self.refresh(client, shown, source).await
             }
         }
@@ -50,7 +68,7 @@ impl Engine {
 }
 
 /// AC-09. Refresh tokens exist only for clients that registered the grant (QUIRK-33).
-fn registered(grants: &GrantTypes, request: &TokenRequest) -> bool {
+fn registered(grants: GrantTypes, request: &TokenRequest) -> bool {
     match request {
         TokenRequest::AuthorizationCode { .. } => grants.authorization_code,
         TokenRequest::ClientCredentials { .. } => grants.client_credentials,

@@ -1,6 +1,6 @@
-//! Who signed in? (OpenID Connect Core §5.3), for a client that was granted `openid`.
+//! Who signed in? (OIDC Core §5.3), for a client that was granted `openid`.
 //!
-//! An access token of an MCP server is not enough: UserInfo must be one of its audiences (OIDC-13),
+//! An access token of an MCP server is not enough: this endpoint must be one of its audiences (OIDC-13),
 //! which `openid` brings (`issue`).
 
 use vestibule_protocol::{
@@ -22,14 +22,23 @@ impl Engine {
         source: &Source,
     ) -> Result<UserInfo, Problem> {
         let Some(token) = bearer else {
-            return Err(Problem::new(ErrorCode::InvalidToken, "an access token is required")
-                .shaped(Shape::BearerMissing));
+            return Err(
+                Problem::new(ErrorCode::InvalidToken, "an access token is required")
+                    .shaped(Shape::BearerMissing),
+            );
         };
-        let claims = self.verified_token(token).ok_or_else(|| invalid_token(source))?;
+        let claims = self
+            .verified_token(token)
+            .ok_or_else(|| invalid_token(source))?;
         let scopes = ScopeSet::from_text(claims.scope.as_deref().unwrap_or_default());
         if !scopes.contains(scope::OPENID) {
-            return Err(Problem::new(ErrorCode::InsufficientScope, "the scope openid is needed")
-                .shaped(Shape::BearerScope { scope: scope::OPENID.to_owned() }));
+            return Err(
+                Problem::new(ErrorCode::InsufficientScope, "the scope openid is needed").shaped(
+                    Shape::BearerScope {
+                        scope: scope::OPENID.to_owned(),
+                    },
+                ),
+            );
         }
         let audience = self.userinfo_audience();
         if !claims.aud.iter().any(|one| one == audience) || claims.gid.is_none() {
@@ -38,7 +47,10 @@ impl Engine {
         if !self.everybody_is_there(&claims, false).await? {
             return Err(invalid_token(source));
         }
-        let user = self.store.find_user(&UserId::new(claims.sub.as_str())).await?;
+        let user = self
+            .store
+            .find_user(&UserId::new(claims.sub.as_str()))
+            .await?;
         let user = user.ok_or_else(|| invalid_token(source))?;
         Ok(about(&user, &scopes))
     }
