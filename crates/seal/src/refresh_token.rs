@@ -117,7 +117,7 @@ mod tests {
         let key = |&(id, state)| RingKey {
             id: KeyId(id),
             state,
-            secret: [id as u8; 32],
+            secret: [u8::try_from(id).unwrap(); 32],
         };
         KeyRing::new(keys.iter().map(key).collect(), "https://hub.example").unwrap()
     }

@@ -1,0 +1,1 @@
+//! Tokens and keys, tried against each other.
