@@ -1,4 +1,4 @@
-//! ID Tokens (OpenID Connect Core 1.0 §2, §3.1.3.6; OIDC-02, OIDC-04).
+//! ID Tokens (OIDC Core §2, §3.1.3.6; OIDC-02, OIDC-04).
 //!
 //! Not here: which claims a client gets. `azp` is left out, and no member is ever `null`.
 

@@ -35,6 +35,8 @@ const SET_BYTES_MAX: usize = 64 << 10;
 pub(crate) const KID_BYTES_MAX: usize = 256;
 
 const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
+/// From 3 to the largest exponent that the library takes.
+const EXPONENT_BITS: RangeInclusive<usize> = 2..=33;
 
 /// Members that only a private or symmetric key has (RFC 7518 §6.2.2, §6.3.2, §6.4.1).
 const PRIVATE_MEMBERS: [&str; 8] = ["d", "dp", "dq", "k", "oth", "p", "q", "qi"];
@@ -147,6 +149,11 @@ impl PublicJwk {
     pub(crate) fn rsa(n: &[u8], e: &[u8]) -> Option<Self> {
         let minimal = |number: &[u8]| number.first().is_some_and(|first| *first != 0);
         if !minimal(n) || !minimal(e) || !RSA_BITS.contains(&bits(n)) {
+            return None;
+        }
+        // With the exponent 1 everybody can sign; the library does not look at it here.
+        let odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
+        if !odd(n) || !odd(e) || !EXPONENT_BITS.contains(&bits(e)) {
             return None;
         }
         RsaPublicKeyComponents { n, e }

@@ -228,6 +228,10 @@ pub struct KeyRing {
 
 impl KeyRing {
     /// Derive every subkey once.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the secrets are wiped on return"
+    )]
     pub fn new(keys: Vec<RingKey>, issuer: &str) -> Result<Self, KeyRingError> {
         let mut active = None;
         let mut others: Vec<Subkeys> = Vec::new();
