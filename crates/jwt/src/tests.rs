@@ -1,1 +1,0 @@
-//! Tokens and keys, tried against each other.
