@@ -1,0 +1,234 @@
+//! Refresh families and revoked token ids.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension as _, params};
+use vestibule_protocol::{
+    ids::{FamilyId, GrantId},
+    time::Timestamp,
+};
+use vestibule_store::{
+    AuditEntry, Result, TokenStore,
+    grants::{Assertion, AssertionUse, Grant},
+    tokens::{Family, Rotated, Rotation},
+};
+
+use crate::{SqliteStore, grants::revoke, rows};
+
+/// How often the use of a family that does not rotate is written down.
+const TOUCH_SECONDS: u64 = 3_600;
+
+#[async_trait]
+impl TokenStore for SqliteStore {
+    async fn find_family(&self, id: &FamilyId) -> Result<Option<(Family, Grant)>> {
+        self.readers.read(|c| find(c, id))
+    }
+
+    async fn rotate(&self, rotation: Rotation) -> Result<Rotated> {
+        self.writer.run(move |c| rotate(c, &rotation)).await
+    }
+
+    async fn touch_family(&self, rotation: Rotation) -> Result<Rotated> {
+        // Mostly there is nothing to write: look first, and queue only if there is.
+        if rotation.assertion.is_none() {
+            let found = self.readers.read(|c| find(c, &rotation.family))?;
+            let state = usable(found.as_ref(), &rotation);
+            let recent = found.is_some_and(|(family, _)| !is_due(&family, &rotation));
+            if state != Rotated::Moved || recent {
+                return Ok(state);
+            }
+        }
+        self.writer.run(move |c| touch(c, &rotation)).await
+    }
+
+    async fn revoke_family(&self, id: &FamilyId, audit: AuditEntry) -> Result<bool> {
+        let id = *id;
+        self.writer
+            .run(move |c| {
+                let grant: Option<String> = c
+                    .prepare_cached("SELECT grant_id FROM families WHERE id = ?1 AND revoked = 0")?
+                    .query_row([id.as_bytes()], |row| row.get(0))
+                    .optional()?;
+                let Some(grant) = grant else { return Ok(false) };
+                revoke(c, &grant)?;
+                rows::audit(c, &audit)?;
+                Ok(true)
+            })
+            .await
+    }
+
+    async fn revoke_token_id(
+        &self,
+        jti_hash: [u8; 32],
+        expires_at: Timestamp,
+        audit: AuditEntry,
+    ) -> Result<()> {
+        self.writer
+            .run(move |c| {
+                let first = c
+                    .prepare_cached(
+                        "INSERT INTO revoked_tokens VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                    )?
+                    .execute(params![jti_hash, rows::seconds(expires_at)])?;
+                if first == 1 {
+                    rows::audit(c, &audit)?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    async fn token_is_live(&self, grant: Option<&GrantId>, jti_hash: &[u8; 32]) -> Result<bool> {
+        self.readers.read(|c| {
+            let revoked: bool = c
+                .prepare_cached("SELECT EXISTS (SELECT 1 FROM revoked_tokens WHERE jti_hash = ?1)")?
+                .query_row([jti_hash], |row| row.get(0))?;
+            let Some(grant) = grant else {
+                return Ok(!revoked);
+            };
+            let live: Option<bool> = c
+                .prepare_cached("SELECT revoked = 0 FROM grants WHERE id = ?1")?
+                .query_row([grant.as_str()], |row| row.get(0))
+                .optional()?;
+            Ok(!revoked && live == Some(true))
+        })
+    }
+
+    async fn use_assertion(&self, assertion: AssertionUse, now: Timestamp) -> Result<Assertion> {
+        self.writer
+            .run(move |c| rows::use_assertion(c, &assertion, now))
+            .await
+    }
+}
+
+fn find(c: &Connection, id: &FamilyId) -> rusqlite::Result<Option<(Family, Grant)>> {
+    let columns = rows::GRANT_COLUMNS;
+    c.prepare_cached(&format!(
+        "SELECT f.*, {columns} FROM families f JOIN grants g ON g.id = f.grant_id WHERE f.id = ?1"
+    ))?
+    .query_row([id.as_bytes()], |row| {
+        Ok((rows::family(row)?, rows::grant(row)?))
+    })
+    .optional()
+}
+
+/// Does the family exist for this client, alive at `now`? `Moved` means yes.
+fn usable(found: Option<&(Family, Grant)>, rotation: &Rotation) -> Rotated {
+    let Some((family, grant)) = found else {
+        return Rotated::Dead;
+    };
+    let alive = family.client == rotation.client
+        && !family.revoked
+        && !grant.revoked
+        && rotation.now < family.idle_until
+        && rotation.now < family.absolute_until;
+    if alive { Rotated::Moved } else { Rotated::Dead }
+}
+
+fn is_due(family: &Family, rotation: &Rotation) -> bool {
+    rotation.now.since(family.last_used_at).as_secs() >= TOUCH_SECONDS
+}
+
+fn assertion_refused(c: &Connection, rotation: &Rotation) -> rusqlite::Result<Option<Rotated>> {
+    let Some(assertion) = &rotation.assertion else {
+        return Ok(None);
+    };
+    Ok(match rows::use_assertion(c, assertion, rotation.now)? {
+        Assertion::First => None,
+        refused => Some(Rotated::AssertionRefused(refused)),
+    })
+}
+
+fn rotate(c: &Connection, rotation: &Rotation) -> rusqlite::Result<Rotated> {
+    // The common case in one guarded statement (`design-details.md`, B.6): nothing that was read
+    // while the answer was prepared has changed.
+    let now = rows::seconds(rotation.now);
+    let guarded = |from: &str| {
+        format!(
+            "UPDATE families SET generation = ?3 + 1, rotated_at = ?4, last_used_at = ?4, \
+             idle_until = ?5 WHERE id = ?1 AND client = ?2 AND generation {from} ?3 \
+             AND revoked = 0 AND idle_until > ?4 AND absolute_until > ?4 \
+             AND EXISTS (SELECT 1 FROM grants g WHERE g.id = families.grant_id \
+                         AND g.version = ?6 AND g.revoked = 0)"
+        )
+    };
+    let parameters = params![
+        rotation.family.as_bytes(),
+        rotation.client.as_bytes(),
+        rows::number(rotation.generation),
+        now,
+        rows::seconds(rotation.idle_until),
+        rows::number(rotation.grant_version),
+    ];
+    if rotation.assertion.is_none() && c.prepare_cached(&guarded("="))?.execute(parameters)? == 1 {
+        return Ok(Rotated::Moved);
+    }
+    let found = find(c, &rotation.family)?;
+    if usable(found.as_ref(), rotation) != Rotated::Moved {
+        return Ok(Rotated::Dead);
+    }
+    let Some((family, grant)) = found else {
+        return Ok(Rotated::Dead);
+    };
+    if let Some(refused) = assertion_refused(c, rotation)? {
+        return Ok(refused);
+    }
+    if family.generation > rotation.generation {
+        return given_again(c, &family, rotation);
+    }
+    if grant.version != rotation.grant_version {
+        return Ok(Rotated::Changed);
+    }
+    if family.generation == rotation.generation {
+        let moved = c.prepare_cached(&guarded("="))?.execute(parameters)?;
+        return Ok(if moved == 1 {
+            Rotated::Moved
+        } else {
+            Rotated::Changed
+        });
+    }
+    // The MAC was right, so this hub issued a later generation: the database lost a commit.
+    c.prepare_cached(&guarded("<"))?.execute(parameters)?;
+    rows::audit(
+        c,
+        &AuditEntry {
+            event: vestibule_protocol::audit::Event::StoreWentBack,
+            ..rotation.audit.clone()
+        },
+    )?;
+    Ok(Rotated::FastForward)
+}
+
+/// An older generation: a repeat, or a theft.
+fn given_again(c: &Connection, family: &Family, rotation: &Rotation) -> rusqlite::Result<Rotated> {
+    let previous = family.generation == rotation.generation.saturating_add(1);
+    let recent = rotation.now.since(family.rotated_at).as_secs() <= rotation.grace_seconds;
+    // A window of zero seconds is none.
+    if previous && recent && rotation.grace_seconds > 0 {
+        return Ok(Rotated::Repeat {
+            generation: family.generation,
+        });
+    }
+    revoke(c, family.grant.as_str())?;
+    rows::audit(c, &rotation.audit)?;
+    Ok(Rotated::Reuse)
+}
+
+fn touch(c: &Connection, rotation: &Rotation) -> rusqlite::Result<Rotated> {
+    let found = find(c, &rotation.family)?;
+    let state = usable(found.as_ref(), rotation);
+    if state != Rotated::Moved {
+        return Ok(state);
+    }
+    if let Some(refused) = assertion_refused(c, rotation)? {
+        return Ok(refused);
+    }
+    if found.is_some_and(|(family, _)| is_due(&family, rotation)) {
+        c.prepare_cached("UPDATE families SET last_used_at = ?2, idle_until = ?3 WHERE id = ?1")?
+            .execute(params![
+                rotation.family.as_bytes(),
+                rows::seconds(rotation.now),
+                rows::seconds(rotation.idle_until),
+            ])?;
+    }
+    Ok(Rotated::Moved)
+}
