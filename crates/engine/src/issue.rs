@@ -262,3 +262,58 @@ fn signed<E: std::fmt::Display>(token: Result<String, E>) -> Result<String, Prob
         Problem::fault()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use vestibule_protocol::{
+        scope::{Access, ScopeSpec},
+        trust::{Risk, Trust},
+    };
+
+    use super::*;
+
+    fn resource() -> ResourceSpec {
+        let spec = |name: &str, access| ScopeSpec {
+            scope: Scope::parse(name).unwrap(),
+            description: String::new(),
+            access,
+            default: false,
+        };
+        ResourceSpec {
+            uri: ResourceUri::parse("https://notes.example/mcp").unwrap(),
+            name: "Notes".to_owned(),
+            scopes: vec![
+                spec("read", Access::Read),
+                spec("write", Access::Write),
+                spec("delete", Access::Destructive),
+            ],
+            default: false,
+        }
+    }
+
+    /// RI-08, R12: effective scope = asked ∩ what the resource has ∩ today's ceiling.
+    #[test]
+    fn effective_scope_never_passes_the_ceiling() {
+        #[rustfmt::skip]
+        let rows = [
+            (Trust::FirstParty, Risk::Low,    "read write delete",      "delete read write"),
+            (Trust::Unverified, Risk::Low,    "read write delete",      "delete read write"),
+            (Trust::Unverified, Risk::Raised, "read write delete",      "read"),
+            (Trust::Unverified, Risk::Raised, "openid write",           "openid"),
+            (Trust::Unverified, Risk::High,   "openid read",            ""),
+            (Trust::Held,       Risk::Low,    "openid read",            ""),
+            (Trust::Blocked,    Risk::Low,    "offline_access read",    ""),
+            (Trust::Verified,   Risk::Low,    "read admin other:read",  "read"),
+            (Trust::Verified,   Risk::Low,    "",                       ""),
+        ];
+        for (trust, risk, asked, expected) in rows {
+            let power = vestibule_policy::power(trust, risk, None);
+            let found = under_ceiling(&power, &resource(), &ScopeSet::from_text(asked));
+            assert_eq!(
+                found,
+                ScopeSet::from_text(expected),
+                "{trust:?} {risk:?} {asked}"
+            );
+        }
+    }
+}

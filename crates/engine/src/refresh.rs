@@ -172,11 +172,7 @@ impl Engine {
             now,
             audit: AuditEntry {
                 at: now,
-                event: if token.generation > family.generation {
-                    Event::StoreWentBack
-                } else {
-                    Event::RefreshReuse
-                },
+                event: Event::RefreshReuse,
                 actor: Actor::Client(client.client.key),
                 client: Some(client.client.key),
                 grant: Some(grant.id.clone()),

@@ -6,10 +6,7 @@ use std::time::Duration;
 
 use support::*;
 use vestibule_engine::Shape;
-use vestibule_protocol::{
-    client_id::ClientKey,
-    trust::{Door, Standing},
-};
+use vestibule_protocol::{client_id::ClientKey, ids::GrantId, trust::Standing};
 use vestibule_store::clients::StoredClient;
 
 fn is_inactive(answer: &vestibule_protocol::token_response::IntrospectionResponse) -> bool {
@@ -153,7 +150,7 @@ async fn an_introspected_token_dies_with_whatever_it_stands_on() {
         .as_str()
         .unwrap()
         .to_owned();
-    let gid = vestibule_protocol::ids::GrantId::new(gid);
+    let gid = GrantId::new(gid);
     hub.store.revoke_grant(&gid, hub.audit()).await.unwrap();
     assert!(!active(&tokens.access_token).await, "grant revoked");
 
@@ -358,17 +355,10 @@ async fn add_machine(hub: &Hub, scopes: Option<&str>) -> String {
         "redirect_uris": [],
     });
     let client = StoredClient {
-        key: ClientKey::of("job"),
-        client_id: "job".to_owned(),
-        door: Door::Admin,
         standing: Standing::FirstParty,
-        metadata: metadata(&json),
         secret_hash: Some(vestibule_seal::sha256(b"secret-of-the-job")),
-        management_hash: None,
-        introspects: Vec::new(),
         machine_scopes: scopes.map(str::to_owned),
-        created_at: hub.now(),
-        version: 1,
+        ..stored_client(hub, "job", &json)
     };
     hub.add_stored(client).await;
     basic("job", "secret-of-the-job")

@@ -443,3 +443,71 @@ async fn a_code_is_spent_on_every_node() {
     let refresh = tokens.refresh_token.unwrap();
     assert_eq!(outcome(&node.refresh("agent", &refresh, &[]).await), "ok");
 }
+
+/// P11, T9: a store that cannot write is a 503; the client keeps what it holds and tries again.
+#[tokio::test]
+async fn a_store_that_fails_is_no_protocol_answer() {
+    let hub = Hub::start().await;
+    let (client, user, tokens) = hub.public_session().await;
+    let given = hub.grant(&client, &user, &GrantSpec::default()).await;
+    hub.break_store().await;
+    let refresh = tokens.refresh_token.unwrap();
+    for result in [
+        hub.redeem(&given).await,
+        hub.refresh(&client.client_id, &refresh, &[]).await,
+    ] {
+        let (_, shape) = refusal(result).unwrap();
+        assert!(
+            matches!(shape, Shape::Busy { retry_after } if retry_after >= 1),
+            "{shape:?}"
+        );
+    }
+}
+
+/// A node that has not heard of its store for more than five seconds decides nothing (design,
+/// section 10).
+#[tokio::test]
+async fn a_node_with_old_rules_decides_nothing() {
+    let hub = Hub::start().await;
+    let client = hub.add_client("agent", &public_client(), None).await;
+    let user = hub.add_quick_user("ada").await;
+    let given = hub.grant(&client, &user, &GrantSpec::default()).await;
+    hub.stall(6);
+    let (_, shape) = refusal(hub.redeem(&given).await).unwrap();
+    assert_eq!(shape, Shape::Busy { retry_after: 1 });
+    hub.advance(0).await;
+    assert_eq!(outcome(&hub.redeem(&given).await), "ok");
+}
+
+/// GEN-16: nothing that opens a door is on disk, in no file of the store.
+#[tokio::test]
+async fn nothing_that_opens_a_door_is_stored() {
+    let hub = Hub::start().await;
+    let secret = "a-secret-that-must-not-be-stored";
+    let json = confidential_client("client_secret_post");
+    let client = hub.add_client("backend", &json, Some(secret)).await;
+    let user = hub.add_quick_user("ada").await;
+    let given = hub.grant(&client, &user, &GrantSpec::default()).await;
+    let more = [("client_secret", secret)];
+    let tokens = hub.redeem_with(&given, &more, None).await.unwrap();
+    let refresh = tokens.refresh_token.unwrap();
+    hub.refresh("backend", &refresh, &more).await.unwrap();
+    let bytes = hub.stored_bytes();
+    let holds = |text: &str| {
+        bytes
+            .windows(text.len())
+            .any(|window| window == text.as_bytes())
+    };
+    assert!(holds("backend"), "the files were read");
+    let signature = tokens.access_token.rsplit('.').next().unwrap();
+    for raw in [
+        given.code.as_str(),
+        &refresh,
+        &refresh[3..],
+        signature,
+        secret,
+        VERIFIER,
+    ] {
+        assert!(!holds(raw), "{raw} is on disk");
+    }
+}

@@ -7,10 +7,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use support::*;
 use vestibule_engine::{SettingsChange, Shape};
-use vestibule_protocol::{
-    client_id::ClientKey,
-    trust::{Door, Standing},
-};
+use vestibule_protocol::{audit::Event, ids::GrantId, trust::Standing};
 use vestibule_store::clients::StoredClient;
 
 /// RT-01, RT-02, RT-11, OIDC-16, AT-07: test 1, linear rotation.
@@ -128,7 +125,7 @@ async fn reuse_after_the_window_revokes_the_family() {
     let trail = hub.store.audit_rows(None, 50).await.unwrap();
     let reused = trail
         .iter()
-        .filter(|row| row.entry.event == vestibule_protocol::audit::Event::RefreshReuse)
+        .filter(|row| row.entry.event == Event::RefreshReuse)
         .count();
     assert_eq!(
         reused, 1,
@@ -366,7 +363,7 @@ async fn a_refresh_asks_whether_everybody_is_still_there() {
         .as_str()
         .unwrap()
         .to_owned();
-    let gid = vestibule_protocol::ids::GrantId::new(gid);
+    let gid = GrantId::new(gid);
     hub.store.revoke_grant(&gid, hub.audit()).await.unwrap();
     let refresh = tokens.refresh_token.unwrap();
     assert_eq!(
@@ -479,21 +476,11 @@ async fn a_verified_client_has_longer_tokens() {
     ];
     for (standing, expires_in) in rows {
         let id = format!("agent-{}", standing.as_str().replace('_', "-"));
-        let client = hub
-            .add_stored(StoredClient {
-                key: ClientKey::of(&id),
-                client_id: id.clone(),
-                door: Door::Admin,
-                standing,
-                metadata: metadata(&public_client()),
-                secret_hash: None,
-                management_hash: None,
-                introspects: Vec::new(),
-                machine_scopes: None,
-                created_at: hub.now(),
-                version: 1,
-            })
-            .await;
+        let client = StoredClient {
+            standing,
+            ..stored_client(&hub, &id, &public_client())
+        };
+        let client = hub.add_stored(client).await;
         let given = hub.grant(&client, &user, &GrantSpec::default()).await;
         assert_eq!(
             hub.redeem(&given).await.unwrap().expires_in,

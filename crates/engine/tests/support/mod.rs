@@ -1,4 +1,4 @@
-//! A hub in memory for the engine's tests: SQLite without a file, a clock that the test moves,
+//! A hub for the engine's tests: SQLite in a folder that goes away, a clock that the test moves,
 //! randomness from a seed, client documents from a map.
 //!
 //! Two ways to a code: [`Hub::walk`] takes the whole way (authorize, sign in, consent) as a browser
@@ -6,34 +6,37 @@
 //! endpoint that care only for what follows.
 
 #![expect(dead_code, reason = "each test file uses its own part of the support")]
+#![expect(
+    unreachable_pub,
+    reason = "a module of several test files has no crate to be public in"
+)]
+
+mod fakes;
+mod walk;
 
 use std::{
-    collections::HashMap,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use vestibule_cimd::{Document, Documents, KeyBytes, ResolveError};
+pub use fakes::{FakeDocuments, SeededEntropy, TestClock};
+use tempfile::TempDir;
 use vestibule_engine::{
-    Browser, Clock, ConsentForm, CookieChange, Engine, EngineConfig, EngineParts, Entropy, Problem,
-    Reply, SettingsChange, Shape, SignInForm, Source, Step,
+    Clock, Engine, EngineConfig, EngineParts, Problem, SettingsChange, Shape, Source,
 };
 use vestibule_protocol::{
     audit::{Actor, Event},
     client_id::ClientKey,
-    client_id_url::ClientIdUrl,
-    client_metadata::{ClientMetadata, HttpsUrl, MetadataDoor},
+    client_metadata::{ClientMetadata, MetadataDoor},
     ids::{CodeHash, GrantId, TicketId, UserId},
     issuer::Issuer,
     pkce::CodeChallenge,
     redirect_uri::RedirectPolicy,
-    registration::RegistrationResponse,
     resource_indicator::{ResourceSpec, ResourceUri, Resources},
     scope::{Access, Scope, ScopeSet, ScopeSpec},
-    secret::Secret,
     time::Timestamp,
     token_response::{IntrospectionResponse, TokenResponse},
     trust::{CimdMode, DcrMode, Door, Standing},
@@ -45,7 +48,8 @@ use vestibule_store::{
     grants::{Approval, Approved, Code, Grant},
     users::User,
 };
-use vestibule_store_sqlite::SqliteStore;
+use vestibule_store_sqlite::{SqliteOptions, SqliteStore};
+pub use walk::{follow, query};
 
 /// The issuer of every test hub.
 pub const ISSUER: &str = "https://hub.example";
@@ -63,106 +67,6 @@ pub const CALLBACK: &str = "https://agent.example/callback";
 pub const START: u64 = 1_795_500_000;
 /// Everybody's password.
 pub const PASSWORD: &str = "correct horse battery staple";
-
-/// A clock that stands until it is moved.
-pub struct TestClock(AtomicU64);
-
-impl Clock for TestClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_seconds(self.0.load(Ordering::SeqCst))
-    }
-}
-
-/// SplitMix64: the same bytes in each run. Never outside tests.
-struct SeededEntropy(AtomicU64);
-
-impl Entropy for SeededEntropy {
-    fn fill(&self, buffer: &mut [u8]) {
-        for chunk in buffer.chunks_mut(8) {
-            let mut z = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::SeqCst);
-            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            let bytes = (z ^ (z >> 31)).to_le_bytes();
-            chunk.copy_from_slice(&bytes[..chunk.len()]);
-        }
-    }
-}
-
-/// Client documents and key sets by URL; what is not there cannot be reached.
-#[derive(Default)]
-pub struct FakeDocuments {
-    documents: Mutex<HashMap<String, Arc<Document>>>,
-    keys: Mutex<HashMap<String, Vec<u8>>>,
-    /// Times that a document was asked for.
-    pub document_asks: AtomicU64,
-    /// Times that a key set was asked for, and of these because of an unknown key.
-    pub key_asks: AtomicU64,
-    /// See above.
-    pub unknown_kid_asks: AtomicU64,
-}
-
-impl FakeDocuments {
-    /// Serve a client document.
-    pub fn serve(&self, url: &str, metadata: ClientMetadata) {
-        let document = Document {
-            digest: metadata.security_digest(),
-            metadata: Arc::new(metadata),
-            warnings: Vec::new(),
-            fetched_at: START,
-            first_seen: START,
-            stale: false,
-        };
-        self.documents
-            .lock()
-            .unwrap()
-            .insert(url.to_owned(), Arc::new(document));
-    }
-
-    /// Stop serving it.
-    pub fn withdraw(&self, url: &str) {
-        self.documents.lock().unwrap().remove(url);
-    }
-
-    /// Serve a key set.
-    pub fn serve_keys(&self, url: &str, jwks: &str) {
-        self.keys
-            .lock()
-            .unwrap()
-            .insert(url.to_owned(), jwks.as_bytes().to_vec());
-    }
-}
-
-#[async_trait::async_trait]
-impl Documents for FakeDocuments {
-    async fn document(
-        &self,
-        id: &ClientIdUrl,
-        _source: u64,
-    ) -> Result<Arc<Document>, ResolveError> {
-        self.document_asks.fetch_add(1, Ordering::SeqCst);
-        let documents = self.documents.lock().unwrap();
-        documents
-            .get(id.as_str())
-            .cloned()
-            .ok_or(ResolveError::Withdrawn)
-    }
-
-    async fn keys(&self, uri: &HttpsUrl, unknown_kid: bool) -> Result<Arc<KeyBytes>, ResolveError> {
-        self.key_asks.fetch_add(1, Ordering::SeqCst);
-        if unknown_kid {
-            self.unknown_kid_asks.fetch_add(1, Ordering::SeqCst);
-        }
-        let keys = self.keys.lock().unwrap();
-        let body = keys.get(uri.as_str()).cloned();
-        let body = body.ok_or(ResolveError::Unreachable {
-            retry_after: Some(7),
-        })?;
-        Ok(Arc::new(KeyBytes {
-            body,
-            fetched_at: START,
-        }))
-    }
-}
 
 /// How a test hub differs from the usual one.
 pub struct Builder {
@@ -206,12 +110,14 @@ impl Builder {
 
     /// Start it.
     pub async fn start(self) -> Hub {
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().await.unwrap());
-        self.start_on(store, 1).await
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let file = folder.path().join("hub.db");
+        let store = SqliteStore::open(&file, SqliteOptions::default()).unwrap();
+        self.start_on(Arc::new(store), folder, 1).await
     }
 
     /// Start a node on an existing store. `seed` makes its randomness its own.
-    pub async fn start_on(self, store: Arc<dyn Store>, seed: u64) -> Hub {
+    pub async fn start_on(self, store: Arc<SqliteStore>, folder: Arc<TempDir>, seed: u64) -> Hub {
         let clock = Arc::new(TestClock(AtomicU64::new(START)));
         let documents = Arc::new(FakeDocuments::default());
         let mut resources = vec![resource(NOTES, "Notes")];
@@ -239,10 +145,12 @@ impl Builder {
         .unwrap();
         Hub {
             engine,
-            store,
+            store: store.clone(),
             clock,
             documents,
             counter: AtomicU64::new(1),
+            sqlite: store,
+            folder,
         }
     }
 }
@@ -273,6 +181,8 @@ pub struct Hub {
     pub clock: Arc<TestClock>,
     pub documents: Arc<FakeDocuments>,
     counter: AtomicU64,
+    sqlite: Arc<SqliteStore>,
+    folder: Arc<TempDir>,
 }
 
 /// A code and what it takes to redeem it.
@@ -354,7 +264,7 @@ pub fn metadata(json: &serde_json::Value) -> ClientMetadata {
         client_credentials_allowed: true,
     };
     let body = serde_json::to_vec(json).unwrap();
-    ClientMetadata::parse_json(&body, &door, &RedirectPolicy::default())
+    ClientMetadata::parse_json(&body, door, &RedirectPolicy::default())
         .unwrap()
         .0
 }
@@ -395,7 +305,9 @@ impl Hub {
 
     /// Another node on the same store, at the same time of day.
     pub async fn second_node(&self) -> Self {
-        let node = Self::builder().start_on(self.store.clone(), 2).await;
+        let node = Self::builder()
+            .start_on(self.sqlite.clone(), self.folder.clone(), 2)
+            .await;
         node.clock
             .0
             .store(self.clock.0.load(Ordering::SeqCst), Ordering::SeqCst);
@@ -412,6 +324,25 @@ impl Hub {
     pub async fn advance(&self, seconds: u64) {
         self.clock.0.fetch_add(seconds, Ordering::SeqCst);
         self.engine.follow().await.unwrap();
+    }
+
+    /// Let time pass without the node looking at its store.
+    pub fn stall(&self, seconds: u64) {
+        self.clock.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    /// End the store's writer: whatever has to be written fails from now on.
+    pub async fn break_store(&self) {
+        self.sqlite.close().await;
+    }
+
+    /// Every byte that is on disk.
+    pub fn stored_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for entry in std::fs::read_dir(self.folder.path()).unwrap() {
+            bytes.extend(std::fs::read(entry.unwrap().path()).unwrap());
+        }
+        bytes
     }
 
     /// A trail entry for writes that a test makes itself.
@@ -440,15 +371,6 @@ impl Hub {
         self.counter.fetch_add(1, Ordering::SeqCst)
     }
 
-    /// An account that signs in by password.
-    pub async fn add_user(&self, name: &str) -> UserId {
-        let password = Secret::new(PASSWORD.to_owned());
-        self.engine
-            .add_user(name, password, false, Actor::System)
-            .await
-            .unwrap()
-    }
-
     /// An account without a usable password, which costs no hash.
     pub async fn add_quick_user(&self, name: &str) -> UserId {
         let id = UserId::new(format!("u_{name}"));
@@ -474,17 +396,8 @@ impl Hub {
         secret: Option<&str>,
     ) -> StoredClient {
         let client = StoredClient {
-            key: ClientKey::of(client_id),
-            client_id: client_id.to_owned(),
-            door: Door::Admin,
-            standing: Standing::Unverified,
-            metadata: metadata(json),
             secret_hash: secret.map(|text| vestibule_seal::sha256(text.as_bytes())),
-            management_hash: None,
-            introspects: Vec::new(),
-            machine_scopes: None,
-            created_at: self.now(),
-            version: 1,
+            ..stored_client(self, client_id, json)
         };
         self.add_stored(client).await
     }
@@ -617,17 +530,10 @@ impl Hub {
         let secret = "resource-server-secret".to_owned();
         let json = confidential_client("client_secret_basic");
         let client = StoredClient {
-            key: ClientKey::of(&id),
-            client_id: id.clone(),
-            door: Door::Admin,
             standing: Standing::FirstParty,
-            metadata: metadata(&json),
             secret_hash: Some(vestibule_seal::sha256(secret.as_bytes())),
-            management_hash: None,
             introspects: resources.iter().map(|uri| (*uri).to_owned()).collect(),
-            machine_scopes: None,
-            created_at: self.now(),
-            version: 1,
+            ..stored_client(self, &id, &json)
         };
         self.add_stored(client).await;
         (id.clone(), basic(&id, &secret))
@@ -644,103 +550,23 @@ impl Hub {
             .introspect(&list, Some(authorization), &source())
             .await
     }
-
-    /// `POST /register`.
-    pub async fn register(&self, json: &serde_json::Value) -> RegistrationResponse {
-        let body = serde_json::to_vec(json).unwrap();
-        self.engine.register(&body, None, &source()).await.unwrap()
-    }
-
-    /// The whole way of a browser from `/authorize` to the redirect, approving what is ticked.
-    /// Returns the Location. `person` signs in with [`PASSWORD`] where asked.
-    pub async fn walk(&self, request: &[(&str, &str)], person: &str) -> String {
-        let mut browser = Browser {
-            source: source(),
-            session: None,
-            pre_session: None,
-        };
-        let reply = self.engine.authorize(&pairs(request), &browser).await;
-        let mut step = follow(&mut browser, reply);
-        for _ in 0..3 {
-            step = match step {
-                Step::SignIn(page) => {
-                    let form = SignInForm {
-                        ticket: page.ticket,
-                        username: person.to_owned(),
-                        password: Secret::new(PASSWORD.to_owned()),
-                        csrf: page.csrf,
-                    };
-                    let reply = self.engine.sign_in(form, &browser).await;
-                    follow(&mut browser, reply)
-                }
-                Step::Consent(page) => {
-                    let rows = page
-                        .scopes
-                        .read
-                        .iter()
-                        .chain(&page.scopes.write)
-                        .chain(&page.scopes.destructive)
-                        .chain(&page.identity_scopes);
-                    let scopes = rows
-                        .filter(|row| row.ticked)
-                        .map(|row| row.scope.clone())
-                        .collect();
-                    let form = ConsentForm {
-                        ticket: page.ticket,
-                        approve: true,
-                        scopes,
-                        csrf: page.csrf,
-                    };
-                    let reply = self.engine.decide(form, &browser).await;
-                    follow(&mut browser, reply)
-                }
-                Step::Redirect(location) => return location,
-                other => panic!("the walk ended at {other:?}"),
-            };
-        }
-        panic!("the walk did not end");
-    }
-
-    /// An ordinary authorization request of a client, walked to its code.
-    pub async fn walk_to_code(&self, client_id: &str, scope: &str, person: &str) -> String {
-        let location = self
-            .walk(
-                &[
-                    ("response_type", "code"),
-                    ("client_id", client_id),
-                    ("redirect_uri", CALLBACK),
-                    ("state", "st"),
-                    ("code_challenge", CHALLENGE),
-                    ("code_challenge_method", "S256"),
-                    ("scope", scope),
-                    ("resource", NOTES),
-                ],
-                person,
-            )
-            .await;
-        query(&location, "code").unwrap_or_else(|| panic!("no code in {location}"))
-    }
 }
 
-/// Take over the cookies of an answer.
-pub fn follow(browser: &mut Browser, reply: Reply) -> Step {
-    let take = |slot: &mut Option<String>, change: CookieChange| match change {
-        CookieChange::Keep => {}
-        CookieChange::Set(value) => *slot = Some(value.expose().clone()),
-        CookieChange::Clear => *slot = None,
-    };
-    take(&mut browser.session, reply.cookies.session);
-    take(&mut browser.pre_session, reply.cookies.pre_session);
-    reply.step
-}
-
-/// A parameter of a URL's query, where nothing needs decoding.
-pub fn query(location: &str, name: &str) -> Option<String> {
-    let (_, query) = location.split_once('?')?;
-    query.split('&').find_map(|pair| {
-        let (key, value) = pair.split_once('=')?;
-        (key == name).then(|| value.to_owned())
-    })
+/// A client as an admin would make it: unverified, without secret or rights of its own.
+pub fn stored_client(hub: &Hub, client_id: &str, json: &serde_json::Value) -> StoredClient {
+    StoredClient {
+        key: ClientKey::of(client_id),
+        client_id: client_id.to_owned(),
+        door: Door::Admin,
+        standing: Standing::Unverified,
+        metadata: metadata(json),
+        secret_hash: None,
+        management_hash: None,
+        introspects: Vec::new(),
+        machine_scopes: None,
+        created_at: hub.now(),
+        version: 1,
+    }
 }
 
 /// The claims of a JWT, unverified.
