@@ -4,6 +4,7 @@ mod support;
 
 use std::sync::{Arc, atomic::Ordering};
 
+use serde_json::{Value::Null, json};
 use support::*;
 use vestibule_engine::Shape;
 use vestibule_jwt::{Algorithm, SigningKey};
@@ -40,17 +41,14 @@ impl Stage {
             .await
     }
 
-    async fn try_with(
-        &self,
-        more: &[(&str, &str)],
-        authorization: Option<&str>,
-    ) -> Option<(String, Shape)> {
+    async fn try_with(&self, more: &[(&str, &str)], authorization: Option<&str>) -> Refused {
         let given = self.given().await;
         refusal(self.hub.redeem_with(&given, more, authorization).await)
     }
 }
 
-fn unauthenticated(basic: bool) -> Option<(String, Shape)> {
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with outcomes")]
+fn unauthenticated(basic: bool) -> Refused {
     Some(("invalid_client".to_owned(), Shape::ClientAuth { basic }))
 }
 
@@ -65,7 +63,7 @@ async fn only_the_registered_method_is_accepted() {
     let wrong_post = [("client_secret", "wrong")];
     let empty_post = [("client_secret", "")];
     #[rustfmt::skip]
-    let rows: &[(&str, &[(&str, &str)], Option<&str>, Option<(String, Shape)>)] = &[
+    let rows: &[(&str, Params<'_>, Option<&str>, Refused)] = &[
         ("none",                &[],         None,         None),
         ("none",                &empty_post, None,         None),
         ("none",                &post,       None,         unauthenticated(false)),
@@ -158,6 +156,11 @@ struct Keys {
     key: SigningKey,
 }
 
+#[expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "what surprises a test should end it"
+)]
 impl Keys {
     fn new(algorithm: Algorithm) -> Self {
         Self {
@@ -207,7 +210,6 @@ async fn an_assertion_is_for_us_from_the_client_and_fresh() {
         }
         claims
     };
-    use serde_json::{Value::Null, json};
     let client = Some("client-authentication+jwt");
     #[rustfmt::skip]
     let rows = [

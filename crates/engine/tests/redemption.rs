@@ -257,7 +257,7 @@ async fn a_deleted_client_hears_invalid_client() {
     let client = hub.add_client("agent", &public_client(), None).await;
     let user = hub.add_quick_user("ada").await;
     let given = hub.grant(&client, &user, &GrantSpec::default()).await;
-    let until = hub.now().plus(Duration::from_secs(86_400));
+    let until = hub.now().plus(Duration::from_hours(24));
     hub.store
         .remove_client(&client.key, until, false, hub.audit())
         .await
@@ -308,7 +308,7 @@ async fn refresh_tokens_go_with_the_registered_grant_type() {
 }
 
 /// OIDC-02, OIDC-03, OIDC-04, OIDC-05, OIDC-13: `openid` brings an ID Token, RS256 unless
-/// registered otherwise, and UserInfo as a second audience.
+/// registered otherwise, and `/userinfo` as a second audience.
 #[tokio::test]
 async fn openid_brings_an_id_token_and_the_audience_of_userinfo() {
     let hub = Hub::start().await;
@@ -503,7 +503,7 @@ async fn nothing_that_opens_a_door_is_stored() {
     for raw in [
         given.code.as_str(),
         &refresh,
-        &refresh[3..],
+        refresh.trim_start_matches("rt_"),
         signature,
         secret,
         VERIFIER,

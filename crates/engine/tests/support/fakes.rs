@@ -27,7 +27,7 @@ impl Clock for TestClock {
     }
 }
 
-/// SplitMix64: the same bytes in each run. Never outside tests.
+/// The same bytes in each run (`splitmix64`). Never outside tests.
 pub struct SeededEntropy(pub AtomicU64);
 
 impl Entropy for SeededEntropy {

@@ -1,4 +1,4 @@
-//! A hub for the engine's tests: SQLite in a folder that goes away, a clock that the test moves,
+//! A hub for the engine's tests: a store in a folder that goes away, a clock that the test moves,
 //! randomness from a seed, client documents from a map.
 //!
 //! Two ways to a code: [`Hub::walk`] takes the whole way (authorize, sign in, consent) as a browser
@@ -9,6 +9,11 @@
 #![expect(
     unreachable_pub,
     reason = "a module of several test files has no crate to be public in"
+)]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "what surprises a test should end it"
 )]
 
 mod fakes;
@@ -207,10 +212,16 @@ impl Default for GrantSpec<'_> {
             scopes: "mcp:read mcp:write",
             resource: NOTES,
             nonce: None,
-            lasts: Duration::from_secs(7 * 86_400),
+            lasts: Duration::from_hours(7 * 24),
         }
     }
 }
+
+/// Parameters of a request.
+pub type Params<'a> = &'a [(&'a str, &'a str)];
+
+/// The code and shape of a refused request; none if it was served.
+pub type Refused = Option<(String, Shape)>;
 
 /// The address that tests come from.
 pub fn source() -> Source {
@@ -238,7 +249,7 @@ pub fn code_of(problem: &Problem) -> &str {
 }
 
 /// The code and shape of a refused request, for tables.
-pub fn refusal<T>(result: Result<T, Problem>) -> Option<(String, Shape)> {
+pub fn refusal<T>(result: Result<T, Problem>) -> Refused {
     result
         .err()
         .map(|problem| (code_of(&problem).to_owned(), problem.shape))
@@ -436,7 +447,7 @@ impl Hub {
         let id = grant.id.clone();
         let approval = Approval {
             ticket: TicketId::new(ticket),
-            ticket_until: now.plus(Duration::from_secs(600)),
+            ticket_until: now.plus(Duration::from_mins(10)),
             client: client.clone(),
             code: Code {
                 hash: CodeHash::new(vestibule_seal::sha256(code.as_bytes())),
@@ -445,7 +456,7 @@ impl Hub {
                 redirect_uri: CALLBACK.to_owned(),
                 challenge: CodeChallenge::parse(CHALLENGE).unwrap(),
                 nonce: spec.nonce.map(str::to_owned),
-                expires_at: now.plus(Duration::from_secs(60)),
+                expires_at: now.plus(Duration::from_mins(1)),
                 spent_at: None,
             },
             grant,

@@ -1,5 +1,7 @@
 //! The way of a browser: register, sign in, consent.
 
+#![expect(clippy::panic, reason = "a walk that ends elsewhere ends the test")]
+
 use vestibule_engine::{Browser, ConsentForm, CookieChange, Reply, SignInForm, Step};
 use vestibule_protocol::{
     audit::Actor, ids::UserId, registration::RegistrationResponse, secret::Secret,
