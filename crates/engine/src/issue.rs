@@ -113,7 +113,8 @@ impl Engine {
             None => &grant.scopes,
         };
         let power = power_today(client);
-        let scopes = under_ceiling(&power, spec, asked);
+        let clamp = client.scope_ceiling.as_ref();
+        let scopes = under_ceiling(&power, clamp, spec, asked);
         // Nothing left of something: the ceiling has taken all of it.
         let emptied = scopes.is_empty() && !asked.is_empty();
         if power.scopes == ScopeCeiling::Nothing || emptied {
@@ -235,11 +236,19 @@ fn id_token_key<'a>(keys: &'a crate::keys::Keys, client: &Client) -> &'a Signing
     }
 }
 
-/// What of `asked` this power allows at this resource. Scopes that the resource does not have (any
-/// more) fall away (RI-08).
-pub(crate) fn under_ceiling(power: &Power, resource: &ResourceSpec, asked: &ScopeSet) -> ScopeSet {
+/// What of `asked` this power, and the clamp of the client's initial access token, allow at this
+/// resource. Scopes that the resource does not have (any more) fall away (RI-08).
+pub(crate) fn under_ceiling(
+    power: &Power,
+    clamp: Option<&ScopeSet>,
+    resource: &ResourceSpec,
+    asked: &ScopeSet,
+) -> ScopeSet {
     let allowed = |scope: &Scope| {
         let name = scope.as_str();
+        if clamp.is_some_and(|clamp| name != scope::OFFLINE_ACCESS && !clamp.contains(name)) {
+            return false;
+        }
         if IDENTITY_SCOPES.contains(&name) {
             return power.scopes != ScopeCeiling::Nothing;
         }
@@ -308,12 +317,22 @@ mod tests {
         ];
         for (trust, risk, asked, expected) in rows {
             let power = vestibule_policy::power(trust, risk, None);
-            let found = under_ceiling(&power, &resource(), &ScopeSet::from_text(asked));
+            let found = under_ceiling(&power, None, &resource(), &ScopeSet::from_text(asked));
             assert_eq!(
                 found,
                 ScopeSet::from_text(expected),
                 "{trust:?} {risk:?} {asked}"
             );
         }
+    }
+
+    /// R12: an initial access token's clamp holds for whatever is asked for later.
+    #[test]
+    fn a_clamped_client_never_gets_more_than_its_clamp() {
+        let power = vestibule_policy::power(Trust::Unverified, Risk::Low, None);
+        let clamp = ScopeSet::from_text("read other");
+        let asked = ScopeSet::from_text("read write openid offline_access");
+        let found = under_ceiling(&power, Some(&clamp), &resource(), &asked);
+        assert_eq!(found, ScopeSet::from_text("read offline_access"));
     }
 }

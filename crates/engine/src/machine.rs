@@ -39,8 +39,9 @@ impl Engine {
             .ok_or_else(unauthorized)?;
         let (resource, spec) = self.machine_resource(resources)?;
         let power = power_today(&client.client);
+        let clamp = client.client.scope_ceiling.as_ref();
         // There is no person whose identity could be told.
-        let ceiling: ScopeSet = under_ceiling(&power, spec, &allowed)
+        let ceiling: ScopeSet = under_ceiling(&power, clamp, spec, &allowed)
             .iter()
             .filter(|scope| !IDENTITY_SCOPES.contains(&scope.as_str()))
             .cloned()

@@ -575,6 +575,7 @@ pub fn stored_client(hub: &Hub, client_id: &str, json: &serde_json::Value) -> St
         management_hash: None,
         introspects: Vec::new(),
         machine_scopes: None,
+        scope_ceiling: None,
         created_at: hub.now(),
         version: 1,
     }
