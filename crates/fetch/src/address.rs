@@ -1,233 +1,202 @@
-//! Which addresses a stranger may make us connect to: the IANA special-purpose registries as a
-//! table, and every IPv6 form that carries an IPv4 address taken apart and judged by what is
-//! inside. IPv6 outside of `2000::/3` is refused as a whole.
+//! Which addresses no stranger may make us connect to: the special-purpose registries of IANA as an
+//! own table, one row and one RFC each (RFC 6890; CIMD-81; threats F1, F5, F6 and section 4).
 //!
-//! The globally reachable entries of the registries (AS112, AMT, ORCHIDv2 …) are refused too: no
-//! client's document lives there.
+//! | Rule                                                             | Enforced by             |
+//! |------------------------------------------------------------------|-------------------------|
+//! | a listed IPv4 range is special                                   | the table `V4`          |
+//! | IPv6 outside 2000::/3 is special, whatever it will be used for   | [`judge`], last line    |
+//! | a listed IPv6 range inside 2000::/3 is special                   | the table `V6`          |
+//! | an IPv4 address inside an IPv6 address is judged, too            | `embedded`              |
+//!
+//! The verdict is about numbers, never about text. An embedded address can only make it worse: a
+//! NAT64 or 6to4 spelling of a public address stays refused, because its outer range is special.
+//! ISATAP is the one form whose outer range may be public; it is as good as what it holds.
+//!
+//! Entries that the registries call globally reachable (AS112, AMT, anycast for PCP and TURN,
+//! `ORCHIDv2`) are refused as well: no client document lives there.
+//!
+//! Not here: what an operator denies on top, and the exceptions for loopback. That is the guard.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What an address is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Verdict {
-    /// May be dialled.
+    /// Global unicast.
     Public,
-    /// Must not be; the name of the block.
+    /// In a special-purpose range, directly or inside a transition form; the name of the range.
     Special(&'static str),
 }
 
-type Range4 = ([u8; 4], u8, &'static str);
-type Range6 = ([u16; 8], u8, &'static str);
+struct V4Range {
+    base: Ipv4Addr,
+    bits: u8,
+    name: &'static str,
+    /// Read by people.
+    _defined_in: &'static str,
+}
+
+struct V6Range {
+    base: Ipv6Addr,
+    bits: u8,
+    name: &'static str,
+    _defined_in: &'static str,
+}
+
+const fn v4(octets: [u8; 4], bits: u8, name: &'static str, rfc: &'static str) -> V4Range {
+    let [a, b, c, d] = octets;
+    V4Range {
+        base: Ipv4Addr::new(a, b, c, d),
+        bits,
+        name,
+        _defined_in: rfc,
+    }
+}
+
+const fn v6(start: [u16; 4], bits: u8, name: &'static str, rfc: &'static str) -> V6Range {
+    let [a, b, c, d] = start;
+    V6Range {
+        base: Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0),
+        bits,
+        name,
+        _defined_in: rfc,
+    }
+}
 
 #[rustfmt::skip]
-const RANGES_V4: &[Range4] = &[
-    ([0, 0, 0, 0],        8, "this network (RFC 791)"),
-    ([10, 0, 0, 0],       8, "private use (RFC 1918)"),
-    ([100, 64, 0, 0],    10, "shared address space (RFC 6598)"),
-    ([127, 0, 0, 0],      8, "loopback (RFC 1122)"),
-    ([169, 254, 0, 0],   16, "link local (RFC 3927)"),
-    ([172, 16, 0, 0],    12, "private use (RFC 1918)"),
-    ([192, 0, 0, 0],     24, "IETF protocol assignments (RFC 6890)"),
-    ([192, 0, 2, 0],     24, "documentation (RFC 5737)"),
-    ([192, 31, 196, 0],  24, "AS112 (RFC 7535)"),
-    ([192, 52, 193, 0],  24, "AMT (RFC 7450)"),
-    ([192, 88, 99, 0],   24, "6to4 relay (RFC 7526)"),
-    ([192, 168, 0, 0],   16, "private use (RFC 1918)"),
-    ([192, 175, 48, 0],  24, "AS112 (RFC 7534)"),
-    ([198, 18, 0, 0],    15, "benchmarking (RFC 2544)"),
-    ([198, 51, 100, 0],  24, "documentation (RFC 5737)"),
-    ([203, 0, 113, 0],   24, "documentation (RFC 5737)"),
-    ([224, 0, 0, 0],      4, "multicast (RFC 5771)"),
-    ([240, 0, 0, 0],      4, "reserved (RFC 1112)"),
+const V4: [V4Range; 18] = [
+    v4([0, 0, 0, 0],       8,  "this network",            "RFC 791 §3.2"),
+    v4([10, 0, 0, 0],      8,  "private use",             "RFC 1918"),
+    v4([100, 64, 0, 0],    10, "shared address space",    "RFC 6598"),
+    v4([127, 0, 0, 0],     8,  "loopback",                "RFC 1122 §3.2.1.3"),
+    v4([169, 254, 0, 0],   16, "link local",              "RFC 3927"),
+    v4([172, 16, 0, 0],    12, "private use",             "RFC 1918"),
+    v4([192, 0, 0, 0],     24, "protocol assignments",    "RFC 6890 §2.1"),
+    v4([192, 0, 2, 0],     24, "documentation",           "RFC 5737"),
+    v4([192, 31, 196, 0],  24, "AS112",                   "RFC 7535"),
+    v4([192, 52, 193, 0],  24, "AMT",                     "RFC 7450"),
+    v4([192, 88, 99, 0],   24, "6to4 relay",              "RFC 7526"),
+    v4([192, 168, 0, 0],   16, "private use",             "RFC 1918"),
+    v4([192, 175, 48, 0],  24, "AS112",                   "RFC 7534"),
+    v4([198, 18, 0, 0],    15, "benchmarking",            "RFC 2544"),
+    v4([198, 51, 100, 0],  24, "documentation",           "RFC 5737"),
+    v4([203, 0, 113, 0],   24, "documentation",           "RFC 5737"),
+    v4([224, 0, 0, 0],     4,  "multicast",               "RFC 5771"),
+    v4([240, 0, 0, 0],     4,  "reserved and broadcast",  "RFC 1112 §4, RFC 919 §7"),
 ];
 
-/// Inside `2000::/3`; all else is refused before.
+/// Rows outside 2000::/3 only give the refusal a name; the refusal itself needs none of them.
 #[rustfmt::skip]
-const RANGES_V6: &[Range6] = &[
-    ([0x2001, 0, 0, 0, 0, 0, 0, 0],            23, "IETF protocol assignments (RFC 2928)"),
-    ([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0],        32, "documentation (RFC 3849)"),
-    ([0x2002, 0, 0, 0, 0, 0, 0, 0],            16, "6to4 (RFC 3056)"),
-    ([0x2620, 0x4f, 0x8000, 0, 0, 0, 0, 0],    48, "AS112 (RFC 7534)"),
-    ([0x3fff, 0, 0, 0, 0, 0, 0, 0],            20, "documentation (RFC 9637)"),
+const V6: [V6Range; 15] = [
+    v6([0, 0, 0, 0],             96, "unspecified, loopback or IPv4-compatible", "RFC 4291 §2.5"),
+    v6([0x0064, 0xff9b, 0, 0],   96, "NAT64",                    "RFC 6052"),
+    v6([0x0064, 0xff9b, 1, 0],   48, "local-use NAT64",          "RFC 8215"),
+    v6([0x0100, 0, 0, 0],        64, "discard only",             "RFC 6666"),
+    v6([0x0100, 0, 0, 1],        64, "dummy prefix",             "RFC 9780"),
+    v6([0x2001, 0, 0, 0],        23, "protocol assignments",     "RFC 2928"),
+    v6([0x2001, 0x0db8, 0, 0],   32, "documentation",            "RFC 3849"),
+    v6([0x2002, 0, 0, 0],        16, "6to4",                     "RFC 3056"),
+    v6([0x2620, 0x4f, 0x8000, 0], 48, "AS112",                   "RFC 7534"),
+    v6([0x3fff, 0, 0, 0],        20, "documentation",            "RFC 9637"),
+    v6([0x5f00, 0, 0, 0],        16, "segment routing",          "RFC 9602"),
+    v6([0xfc00, 0, 0, 0],        7,  "unique local",             "RFC 4193"),
+    v6([0xfe80, 0, 0, 0],        10, "link local",               "RFC 4291 §2.5.6"),
+    v6([0xfec0, 0, 0, 0],        10, "site local",               "RFC 3879"),
+    v6([0xff00, 0, 0, 0],        8,  "multicast",                "RFC 4291 §2.7"),
 ];
 
-/// Judge an address.
-pub fn judge(address: IpAddr) -> Verdict {
-    match address {
-        IpAddr::V4(address) => judge_v4(address),
-        IpAddr::V6(address) => judge_v6(address),
+/// Judge one address by its numbers.
+pub fn judge(ip: IpAddr) -> Verdict {
+    match ip {
+        IpAddr::V4(ip) => judge_v4(ip),
+        IpAddr::V6(ip) => judge_v6(ip),
     }
 }
 
-fn judge_v4(address: Ipv4Addr) -> Verdict {
-    let bits = u32::from(address);
-    let inside = |(base, length, _): &&Range4| {
-        let mask = u32::MAX.checked_shl(32 - u32::from(*length)).unwrap_or(0);
-        (bits ^ u32::from(Ipv4Addr::from(*base))) & mask == 0
+fn judge_v4(ip: Ipv4Addr) -> Verdict {
+    let inside = |range: &&V4Range| {
+        let differing = u32::from(ip) ^ u32::from(range.base);
+        differing.leading_zeros() >= u32::from(range.bits)
     };
-    RANGES_V4
-        .iter()
-        .find(inside)
-        .map_or(Verdict::Public, |(_, _, name)| Verdict::Special(name))
+    let range = V4.iter().find(inside);
+    range.map_or(Verdict::Public, |range| Verdict::Special(range.name))
 }
 
-fn judge_v6(address: Ipv6Addr) -> Verdict {
-    let segments = address.segments();
-    let [first, ..] = segments;
-    if first & 0xe000 != 0x2000 {
-        return Verdict::Special("outside of global unicast 2000::/3 (RFC 4291)");
-    }
-    let bits = u128::from(address);
-    let inside = |(base, length, _): &&Range6| {
-        let mask = u128::MAX.checked_shl(128 - u32::from(*length)).unwrap_or(0);
-        (bits ^ u128::from(Ipv6Addr::from(*base))) & mask == 0
-    };
-    if let Some((_, _, name)) = RANGES_V6.iter().find(inside) {
-        return Verdict::Special(name);
-    }
-    // ISATAP may use any prefix (RFC 5214 §6.1): `…:0[2]00:5efe:a.b.c.d`.
-    if let [_, _, _, _, 0 | 0x200, 0x5efe, high, low] = segments {
-        if let Verdict::Special(name) = judge_v4(embedded(high, low)) {
-            return Verdict::Special(name);
+fn judge_v6(ip: Ipv6Addr) -> Verdict {
+    for inner in embedded(ip) {
+        if let special @ Verdict::Special(_) = judge_v4(inner) {
+            return special;
         }
     }
-    Verdict::Public
-}
-
-/// The IPv4 addresses that an IPv6 address carries, by any transition scheme.
-///
-/// All of these lie outside of `2000::/3` or inside a refused block, except ISATAP, so [`judge`]
-/// refuses them whatever is inside. An operator on an IPv6-only network who allows
-/// `64:ff9b::/96` must judge what this returns.
-pub fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let bytes = address.octets();
-    let at = |positions: [usize; 4]| {
-        let pick = |position: usize| bytes.get(position).copied().unwrap_or(0);
-        Ipv4Addr::from(positions.map(pick))
+    let inside = |range: &&V6Range| {
+        let differing = u128::from(ip) ^ u128::from(range.base);
+        differing.leading_zeros() >= u32::from(range.bits)
     };
-    match address.segments() {
-        // v4-compatible, v4-mapped (RFC 4291 §2.5.5), v4-translated (RFC 2765).
-        [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] => Some(at([12, 13, 14, 15])),
-        // NAT64 well-known prefix (RFC 6052 §2.1).
-        [0x64, 0xff9b, 0, 0, 0, 0, ..] => Some(at([12, 13, 14, 15])),
-        // NAT64 local-use prefix (RFC 8215) in its /48 layout (RFC 6052 §2.2).
-        [0x64, 0xff9b, 1, ..] => Some(at([6, 7, 9, 10])),
-        // 6to4 (RFC 3056).
-        [0x2002, ..] => Some(at([2, 3, 4, 5])),
-        // Teredo: the client's address is inverted (RFC 4380 §4).
-        [0x2001, 0, ..] => {
-            let hidden = at([12, 13, 14, 15]).octets();
-            Some(Ipv4Addr::from(hidden.map(|byte| !byte)))
-        }
-        [_, _, _, _, 0 | 0x200, 0x5efe, high, low] => Some(embedded(high, low)),
-        _ => None,
+    if let Some(range) = V6.iter().find(inside) {
+        return Verdict::Special(range.name);
+    }
+    // RFC 4291 §2.4 gives only 2000::/3 to global unicast so far (IANA's IPv6 address space).
+    if ip.octets()[0] >> 5 == 1 {
+        Verdict::Public
+    } else {
+        Verdict::Special("outside global unicast")
     }
 }
 
-fn embedded(high: u16, low: u16) -> Ipv4Addr {
-    let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-    Ipv4Addr::new(a, b, c, d)
+/// Every IPv4 address that some transition mechanism reads out of this IPv6 address.
+pub(crate) fn embedded(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
+    let octets = ip.octets();
+    let mut found = Vec::new();
+    let mut push = |a: u8, b: u8, c: u8, d: u8| found.push(Ipv4Addr::new(a, b, c, d));
+    match octets {
+        // `::` and `::1` hold nothing.
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 | 1] => {}
+        // IPv4-compatible (RFC 4291 §2.5.5.1), IPv4-mapped (§2.5.5.2), IPv4-translated (RFC 2765
+        // §2.1), NAT64 well-known prefix (RFC 6052 §2.1).
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d]
+        | [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
+        | [0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, a, b, c, d]
+        | [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] => push(a, b, c, d),
+        // Local-use NAT64 (RFC 8215): an operator's prefix below this /48 may be a /48, /56, /64
+        // or /96, and RFC 6052 §2.2 puts the address elsewhere in each, around octet 8.
+        [
+            0,
+            0x64,
+            0xff,
+            0x9b,
+            0,
+            1,
+            p6,
+            p7,
+            _,
+            p9,
+            p10,
+            p11,
+            p12,
+            p13,
+            p14,
+            p15,
+        ] => {
+            push(p6, p7, p9, p10);
+            push(p7, p9, p10, p11);
+            push(p9, p10, p11, p12);
+            push(p12, p13, p14, p15);
+        }
+        // 6to4 (RFC 3056 §2).
+        [0x20, 0x02, a, b, c, d, ..] => push(a, b, c, d),
+        // Teredo (RFC 4380 §4): the server, and the client with every bit turned.
+        [0x20, 0x01, 0, 0, a, b, c, d, _, _, _, _, w, x, y, z] => {
+            push(a, b, c, d);
+            push(!w, !x, !y, !z);
+        }
+        _ => {}
+    }
+    // ISATAP (RFC 5214 §6.1): an interface identifier, so under any prefix.
+    if let [_, _, _, _, _, _, _, _, 0 | 2, 0, 0x5e, 0xfe, a, b, c, d] = octets {
+        found.push(Ipv4Addr::new(a, b, c, d));
+    }
+    found
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn special(text: &str) -> bool {
-        judge(text.parse().unwrap()) != Verdict::Public
-    }
-
-    /// F1, F6, F17, CIMD-81: first and last address of every block, and its neighbours.
-    #[test]
-    fn every_special_block_of_ipv4_is_refused_to_its_edges() {
-        for (base, length, name) in RANGES_V4 {
-            let first = u32::from(Ipv4Addr::from(*base));
-            let last = first | u32::MAX.checked_shr(u32::from(*length)).unwrap_or(0);
-            for edge in [first, last] {
-                assert_ne!(
-                    judge_v4(edge.into()),
-                    Verdict::Public,
-                    "{name} {}",
-                    Ipv4Addr::from(edge)
-                );
-            }
-        }
-        #[rustfmt::skip]
-        let public = [
-            "1.0.0.0", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255",
-            "128.0.0.0", "169.253.255.255", "169.255.0.0", "172.15.255.255", "172.32.0.0", "191.255.255.255",
-            "192.0.1.0", "192.0.3.0", "192.31.195.255", "192.31.197.0", "192.52.192.255", "192.52.194.0",
-            "192.88.98.255", "192.88.100.0", "192.167.255.255", "192.169.0.0", "192.175.47.255", "192.175.49.0",
-            "198.17.255.255", "198.20.0.0", "198.51.99.255", "198.51.101.0", "203.0.112.255", "203.0.114.0",
-            "223.255.255.255", "8.8.8.8", "160.79.104.1",
-        ];
-        for text in public {
-            assert!(!special(text), "{text}");
-        }
-        for text in [
-            "192.0.0.8",
-            "192.0.0.192",
-            "192.0.0.170",
-            "255.255.255.255",
-            "169.254.169.254",
-        ] {
-            assert!(special(text), "{text}");
-        }
-    }
-
-    /// F1, F5, F6, CIMD-81: IPv6, one row per block of the registry.
-    #[test]
-    fn every_special_block_of_ipv6_is_refused() {
-        #[rustfmt::skip]
-        let refused = [
-            "::", "::1", "::a9fe:a9fe", "::ffff:10.0.0.1", "::ffff:8.8.8.8", "::ffff:0:a9fe:a9fe",
-            "64:ff9b::a9fe:a9fe", "64:ff9b::808:808", "64:ff9b:1::1", "64:ff9b:1:ffff:ffff:ffff:ffff:ffff",
-            "100::1", "100:0:0:1::1", "5f00::1", "fc00::1", "fd00:ec2::254", "fe80::1", "fec0::1", "ff02::1",
-            "1fff::1", "4000::1", "2001::1", "2001:1::1", "2001:2::1", "2001:20::1", "2001:1ff:ffff::1",
-            "2001:db8::1", "2001:db8:ffff::1", "2002:a9fe:a9fe::", "2002:808:808::1", "2620:4f:8000::1",
-            "3fff::1", "3fff:fff::1", "2606:4700::5efe:a9fe:a9fe", "2606:4700:0:0:200:5efe:7f00:1",
-        ];
-        for text in refused {
-            assert!(special(text), "{text}");
-        }
-        #[rustfmt::skip]
-        let public = [
-            "2000::1", "2001:200::1", "2001:4860:4860::8888", "2606:4700::1111", "2003::1", "2620:4f:8001::1",
-            "2620:4f:7fff::1", "3ffe::1", "3fff:1000::1", "2606:4700::5efe:808:808", "2a00:1450::1",
-        ];
-        for text in public {
-            assert!(!special(text), "{text}");
-        }
-    }
-
-    proptest! {
-        /// F5: whatever disguise a special IPv4 address wears, it is refused.
-        #[test]
-        fn no_disguise_helps_a_special_address(range in 0..RANGES_V4.len(), host: u32, prefix in 0x2600_u16..0x2fff) {
-            let (base, length, _) = RANGES_V4[range];
-            let mask = u32::MAX.checked_shr(u32::from(length)).unwrap_or(0);
-            let inner = Ipv4Addr::from(u32::from(Ipv4Addr::from(base)) | (host & mask));
-            let [a, b, c, d] = inner.octets();
-            let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
-            let teredo = inner.octets().map(|byte| !byte);
-            let (thigh, tlow) = (u16::from_be_bytes([teredo[0], teredo[1]]), u16::from_be_bytes([teredo[2], teredo[3]]));
-            let disguises = [
-                Ipv6Addr::new(0, 0, 0, 0, 0, 0, high, low),
-                Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, high, low),
-                Ipv6Addr::new(0, 0, 0, 0, 0xffff, 0, high, low),
-                Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, high, low),
-                Ipv6Addr::new(0x64, 0xff9b, 1, high, low >> 8, low << 8, 0, 0),
-                Ipv6Addr::new(0x2002, high, low, 0, 0, 0, 0, 1),
-                Ipv6Addr::new(0x2001, 0, 0x4136, 0xe378, 0x8000, 0x63bf, thigh, tlow),
-                Ipv6Addr::new(prefix, 1, 2, 3, 0, 0x5efe, high, low),
-                Ipv6Addr::new(prefix, 1, 2, 3, 0x200, 0x5efe, high, low),
-            ];
-            for disguise in disguises {
-                prop_assert_ne!(judge(disguise.into()), Verdict::Public);
-                prop_assert_eq!(embedded_v4(disguise), Some(inner));
-            }
-        }
-    }
-}
+mod tests;

@@ -1,33 +1,48 @@
-//! The one way out: bounded HTTPS GET of a URL that a stranger chose, to public addresses only.
+//! The one way out (design invariant 7): a bounded HTTPS GET that cannot be talked into reaching
+//! the inside of a network, and the few calls that configuration asks for.
 //!
-//! The only crate with an HTTP client and a resolver. It knows nothing of OAuth. There are two
-//! kinds of targets without conversion between them: [`StrangerUrl`] (anybody's choice, GET only,
-//! every address judged before the first packet) and [`OperatorUrl`] (from configuration only, one
-//! exact origin).
+//! | Part            | What it does                                                             |
+//! |-----------------|--------------------------------------------------------------------------|
+//! | [`StrangerUrl`] | a URL that somebody unknown chose; decided on the raw string (F7 to F9)  |
+//! | [`OperatorUrl`] | a URL from configuration; nothing converts one into the other            |
+//! | [`address`]     | the table of special-purpose ranges, one RFC per row (F1, F5, F6)        |
+//! | [`Fetcher`]     | resolve once, judge every address, dial exactly those, TLS, one exchange |
+//! | [`Resolve`]     | where names become addresses; replaceable in tests                       |
+//! | [`Dial`]        | where a connection is opened; tests count the calls                      |
 //!
-//! | Promise                                                           | Where                |
-//! |-------------------------------------------------------------------|----------------------|
-//! | the text is judged before it is parsed (F7, F8, F9, F14)          | [`StrangerUrl`]      |
-//! | no special-purpose address, in any IPv6 disguise (F1, F5, F6)     | [`address`]          |
-//! | what is dialled is what was judged; one bad answer spoils all (F2, F3, F4) | [`connect`] |
-//! | no redirect, proxy, pool, cookie, compression (F10, F12, F13, F21) | [`Fetcher::get`]    |
-//! | one deadline, one byte budget (F19, F20)                          | [`Fetcher::get`]     |
-//! | no fetch without a guard that was tried (F16)                     | [`Fetcher::new`]     |
+//! ```text
+//! StrangerUrl ──► resolve ──► guard: all or nothing ──► dial, in order ──► peer is who we dialled?
+//!                                                                                   │
+//!        Fetched ◄── status, some headers, bounded body ◄── HTTP/1.1 ◄── TLS ≥ 1.2 ◄┘
+//! ```
 //!
-//! Callers must not tell strangers [`FetchError`]s apart: that an address was refused and that a
-//! name does not resolve has to look alike from outside (F15).
+//! What never happens, so that whole classes of attack are gone: a redirect is not followed (F10),
+//! a proxy variable is not read (F12), a connection is not used twice (F13), a compressed body is
+//! not opened (F21), and there is no time or size that a host can choose (F19, F20). The guard is
+//! not optional: [`Fetcher::new`] tests it and refuses to start when it does not hold (F16).
 //!
-//! Not here: caching, budgets, what a document means.
+//! Not here: any knowledge of OAuth, caches, budgets per host, and what people are told. Outside
+//! this process [`FetchError::AddressRefused`] and [`FetchError::NameNotResolved`] must look the
+//! same, or the hub becomes a map of the network behind it (F15). `cimd` folds them into one
+//! answer; only the log tells them apart.
 
 pub mod address;
-mod client;
-mod connect;
+mod answer;
+mod dial;
+mod exchange;
+mod fetcher;
+mod guard;
 mod resolve;
-mod settings;
-mod url;
+mod target;
+mod tls;
 
-pub use self::url::{OperatorUrl, OperatorUrlError, StrangerUrl, StrangerUrlError};
-pub use client::{FetchError, Fetched, Fetcher, Purpose};
-pub use connect::{Dial, TcpDial};
-pub use resolve::{Resolve, ResolveFailed, Resolving, SystemResolver};
-pub use settings::{FetchSettings, FetchSetupError};
+use std::pin::Pin;
+
+pub use answer::{FetchError, Fetched, Purpose};
+pub use dial::{Dial, Dialled, Io};
+pub use fetcher::{FetchSettings, FetchSetupError, Fetcher};
+pub use resolve::{NotResolved, Resolve};
+pub use target::{OperatorUrl, OperatorUrlError, StrangerUrl, StrangerUrlError, UrlError};
+
+/// A future behind a pointer, so that [`Resolve`] and [`Dial`] work as `dyn`.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
