@@ -104,6 +104,15 @@ enum AuthFailure {
     WrongSecret,
 }
 
+/// Where a client authenticates; it decides whether its document may be fetched.
+#[derive(Clone, Copy)]
+enum Endpoint {
+    /// RFC 9126.
+    Push,
+    /// Token, revocation, introspection: what is held there belongs to a client with a row.
+    Token,
+}
+
 /// A failure that is the client's, or a condition of ours that says nothing about it.
 enum Refusal {
     Client(AuthFailure),
@@ -133,6 +142,29 @@ impl Engine {
         authorization: Option<&str>,
         source: &Source,
     ) -> Result<AuthenticatedClient, Problem> {
+        self.authenticate_at(Endpoint::Token, form, authorization, source)
+            .await
+    }
+
+    /// The same for a pushed authorization request, where the document of a client that was never
+    /// seen is fetched (RFC 9126 §2).
+    pub(crate) async fn authenticate_for_push(
+        &self,
+        form: &Form,
+        authorization: Option<&str>,
+        source: &Source,
+    ) -> Result<AuthenticatedClient, Problem> {
+        self.authenticate_at(Endpoint::Push, form, authorization, source)
+            .await
+    }
+
+    async fn authenticate_at(
+        &self,
+        endpoint: Endpoint,
+        form: &Form,
+        authorization: Option<&str>,
+        source: &Source,
+    ) -> Result<AuthenticatedClient, Problem> {
         let basic = authorization.is_some();
         let presented =
             PresentedAuth::read(form, authorization).map_err(|e| in_scheme(e, basic))?;
@@ -146,7 +178,7 @@ impl Engine {
             self.peek_rate(Meter::ClientAuth, meter_key)
                 .map_err(Problem::throttled)?;
         }
-        match self.believe(claimed, source).await {
+        match self.believe(endpoint, claimed, source).await {
             Ok(client) => Ok(client),
             Err(Refusal::Ours(problem)) => Err(problem),
             Err(Refusal::Client(failure)) => {
@@ -159,14 +191,16 @@ impl Engine {
 
     async fn believe(
         &self,
+        endpoint: Endpoint,
         claimed: Claimed,
         source: &Source,
     ) -> Result<AuthenticatedClient, Refusal> {
         let Claimed { client_id, proof } = claimed;
-        let client = self
-            .resolve_client(&client_id, source)
-            .await
-            .map_err(Refusal::of_lookup)?;
+        let found = match endpoint {
+            Endpoint::Push => self.resolve_for_push(&client_id, source).await,
+            Endpoint::Token => self.resolve_client(&client_id, source).await,
+        };
+        let client = found.map_err(Refusal::of_lookup)?;
         let method = proof.method();
         if !client.metadata.auth_methods.accepts(method) {
             return Err(match method {
@@ -293,7 +327,7 @@ impl Engine {
             return Ok(());
         };
         let now = self.now();
-        let fresh = if client.client.is_stored() {
+        let fresh = if client.client.has_row() {
             self.store.use_assertion(assertion, now).await?
         } else {
             self.replays.remember(&assertion, now)

@@ -233,5 +233,10 @@ fn may_see(caller: &AuthenticatedClient, claims: &AccessTokenClaims) -> bool {
             .aud
             .iter()
             .filter_map(|audience| ResourceUri::parse(audience).ok())
-            .any(|audience| introspects.iter().any(|own| own.is_equivalent(&audience)))
+            .any(|audience| {
+                introspects
+                    .iter()
+                    .filter_map(|own| ResourceUri::parse(own).ok())
+                    .any(|own| own.is_equivalent(&audience))
+            })
 }
