@@ -254,12 +254,15 @@ impl Fetcher {
         request: Request<Full<Bytes>>,
         budget: Budget,
     ) -> Result<Fetched, FetchError> {
-        let deadline = Instant::now() + self.deadline;
+        let start = Instant::now();
+        let deadline = start + self.deadline;
+        // A seat that comes later would leave no time for the fetch.
+        let seated_by = start + self.deadline / 2;
         let seats = match reach {
             Reach::Loopback | Reach::Public => &self.strangers,
             Reach::Operator => &self.operators,
         };
-        let Ok(Ok(_seat)) = timeout_at(deadline, seats.acquire()).await else {
+        let Ok(Ok(_seat)) = timeout_at(seated_by, seats.acquire()).await else {
             return Err(FetchError::Busy);
         };
         let fetch = async {

@@ -191,7 +191,7 @@ impl Target {
         let literal = parse_literal(&host);
         let is_name = || host.split('.').all(is_label) && host.len() <= 253;
         if literal.is_none() && !is_name() {
-            let plain = host.bytes().all(is_uri_byte);
+            let plain = host.starts_with('[') || host.bytes().all(is_uri_byte);
             return Err(if plain {
                 UrlError::Host
             } else {

@@ -116,7 +116,7 @@ fn an_ipv4_address_inside_an_ipv6_address_is_judged() {
         "64:ff9b:1:a9fe:a9:fe00::",             // NAT64, local use, /48 layout
         "64:ff9b:1:12a9:fe:a9fe::",             // /56
         "64:ff9b:1:1234:a9:fea9:fe00:0",        // /64
-        "64:ff9b:1:1234:0:0:a9fe:a9fe",         // /96
+        "64:ff9b:1:808:8:808:a9fe:a9fe",        // /96
         "2002:a9fe:a9fe::1",                    // 6to4
         "2001:0:a9fe:a9fe:0:1234:0808:0808",    // Teredo, server
         "2001:0:808:808:0:1234:5601:5601",      // Teredo, client, every bit turned

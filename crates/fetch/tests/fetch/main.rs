@@ -1,0 +1,13 @@
+//! The fetcher against own hosts, an own resolver and a dialler that writes down every attempt.
+//!
+//! Nothing here leaves the machine: names are answered by [`support::Names`], and the public
+//! addresses that they lead to are wired to loopback by [`support::Wires`].
+
+mod addresses;
+mod bodies;
+mod loopback;
+mod operator;
+mod requests;
+mod support;
+mod time;
+mod tls;
