@@ -145,11 +145,16 @@ pub trait Documents: Send + Sync {
     async fn keys(&self, uri: &HttpsUrl, unknown_kid: bool) -> Result<Arc<KeyBytes>, ResolveError>;
 }
 
-#[derive(Clone)]
 struct Entry<T> {
     value: Arc<T>,
     fresh_until: u64,
     bytes: u64,
+}
+
+impl<T> Clone for Entry<T> {
+    fn clone(&self) -> Self {
+        Self { value: self.value.clone(), fresh_until: self.fresh_until, bytes: self.bytes }
+    }
 }
 
 #[derive(Clone)]

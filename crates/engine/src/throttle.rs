@@ -16,8 +16,6 @@ pub(crate) enum Meter {
     Authorize,
     /// Failed client authentications of one source for one client.
     ClientAuth,
-    /// Client documents met for the first time, by one source.
-    FirstSight,
     /// Registrations of one source.
     Register,
     /// Registrations of one wider prefix.
@@ -34,7 +32,6 @@ impl Meter {
         match self {
             Self::Authorize => (120, 250),
             Self::ClientAuth => (20, 3_000),
-            Self::FirstSight => (20, 2_000),
             Self::Register => (60, 1_000),
             Self::RegisterWide => (600, 100),
             Self::SignInAccount => (10, 6_000),

@@ -11,6 +11,7 @@ CREATE TABLE clients (
     management_hash BLOB,
     introspects     TEXT NOT NULL,
     machine_scopes  TEXT,
+    scope_ceiling   TEXT,
     created_at      INTEGER NOT NULL,
     version         INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

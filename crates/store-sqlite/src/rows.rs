@@ -82,6 +82,7 @@ pub(crate) fn client(row: &Row<'_>) -> rusqlite::Result<StoredClient> {
         management_hash: row.get("management_hash")?,
         introspects: introspects.lines().map(str::to_owned).collect(),
         machine_scopes: row.get("machine_scopes")?,
+        scope_ceiling: row.get("scope_ceiling")?,
         created_at: time(row, "created_at")?,
         version: unsigned(row, "version")?,
     })
@@ -92,8 +93,8 @@ pub(crate) fn insert_client(c: &Connection, client: &StoredClient) -> rusqlite::
     let inserted = c
         .prepare_cached(
             "INSERT INTO clients (key, client_id, door, standing, metadata, secret_hash, \
-             management_hash, introspects, machine_scopes, created_at, version) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (key) DO NOTHING",
+             management_hash, introspects, machine_scopes, scope_ceiling, created_at, version) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (key) DO NOTHING",
         )?
         .execute(rusqlite::params![
             client.key.as_bytes(),
@@ -105,6 +106,7 @@ pub(crate) fn insert_client(c: &Connection, client: &StoredClient) -> rusqlite::
             client.management_hash,
             client.introspects.join("\n"),
             client.machine_scopes,
+            client.scope_ceiling,
             seconds(client.created_at),
             number(client.version),
         ])?;

@@ -34,6 +34,8 @@ pub struct StoredClient {
     pub introspects: Vec<String>,
     /// Scopes it may have without a person (`client_credentials`), admin-made clients only.
     pub machine_scopes: Option<String>,
+    /// Scopes that it may have at most, where an initial access token clamped it.
+    pub scope_ceiling: Option<String>,
     /// When the row was made.
     pub created_at: Timestamp,
     /// Moves with each change; [`ClientStore::replace_client`] compares it.

@@ -40,6 +40,7 @@ use vestibule_protocol::{
     issuer::Issuer,
     pkce::CodeChallenge,
     redirect_uri::RedirectPolicy,
+    registration::RegistrationResponse,
     resource_indicator::{ResourceSpec, ResourceUri, Resources},
     scope::{Access, Scope, ScopeSet, ScopeSpec},
     time::Timestamp,
@@ -548,6 +549,12 @@ impl Hub {
         };
         self.add_stored(client).await;
         (id.clone(), basic(&id, &secret))
+    }
+
+    /// `POST /register`.
+    pub async fn register(&self, json: &serde_json::Value) -> RegistrationResponse {
+        let body = serde_json::to_vec(json).unwrap();
+        self.engine.register(&body, None, &source()).await.unwrap()
     }
 
     /// Introspect with Basic credentials.

@@ -3,9 +3,7 @@
 #![expect(clippy::panic, reason = "a walk that ends elsewhere ends the test")]
 
 use vestibule_engine::{Browser, ConsentForm, CookieChange, Reply, SignInForm, Step};
-use vestibule_protocol::{
-    audit::Actor, ids::UserId, registration::RegistrationResponse, secret::Secret,
-};
+use vestibule_protocol::{audit::Actor, ids::UserId, secret::Secret};
 
 use super::{CALLBACK, CHALLENGE, Hub, NOTES, PASSWORD, pairs, source};
 
@@ -17,12 +15,6 @@ impl Hub {
             .add_user(name, password, false, Actor::System)
             .await
             .unwrap()
-    }
-
-    /// `POST /register`.
-    pub async fn register(&self, json: &serde_json::Value) -> RegistrationResponse {
-        let body = serde_json::to_vec(json).unwrap();
-        self.engine.register(&body, None, &source()).await.unwrap()
     }
 
     /// The whole way of a browser from `/authorize` to the redirect, approving what is ticked.

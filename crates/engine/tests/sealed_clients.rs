@@ -1,0 +1,169 @@
+//! Registered clients without a row: their `client_id` is their registration, their secret follows
+//! from it, and whatever they do leaves nothing in the store.
+
+mod support;
+
+use std::time::Duration;
+
+use serde_json::json;
+use support::*;
+use vestibule_engine::{NewInitialToken, Shape};
+use vestibule_jwt::{Algorithm, JwkSet, SigningKey};
+use vestibule_protocol::{
+    audit::Actor, client_id::ClientKey, registration::RegistrationResponse, scope::ScopeSet,
+    trust::DcrMode,
+};
+
+/// Register a client that may act for itself, with an admin's initial access token.
+async fn register_machine(hub: &Hub, json: &serde_json::Value) -> RegistrationResponse {
+    let new = NewInitialToken {
+        note: "nightly jobs".to_owned(),
+        uses: 10,
+        life: Duration::from_hours(1),
+        scopes: Some(ScopeSet::from_text("mcp:read mcp:write")),
+        redirect_hosts: Vec::new(),
+        client_credentials: true,
+    };
+    let token = hub
+        .engine
+        .issue_initial_token(new, Actor::System)
+        .await
+        .unwrap();
+    let body = serde_json::to_vec(json).unwrap();
+    let token = token.expose().as_str();
+    hub.engine
+        .register(&body, Some(token), &source())
+        .await
+        .unwrap()
+}
+
+fn machine(method: &str) -> serde_json::Value {
+    json!({
+        "client_name": "Nightly job",
+        "token_endpoint_auth_method": method,
+        "grant_types": ["client_credentials"],
+        "response_types": [],
+    })
+}
+
+/// R13, CA-04, CA-06: a registered client's secret is enforced before its row exists.
+#[tokio::test]
+async fn the_secret_of_a_sealed_client_is_enforced() {
+    let hub = Hub::start().await;
+    let registered = hub
+        .register(&confidential_client("client_secret_post"))
+        .await;
+    let id = registered.client_id();
+    let secret = registered.client_secret().unwrap();
+    let other = hub
+        .register(&confidential_client("client_secret_post"))
+        .await;
+    #[rustfmt::skip]
+    let rows = [
+        (secret,                           "invalid_grant"),
+        (other.client_secret().unwrap(),   "invalid_client"),
+        ("wrong",                          "invalid_client"),
+        ("",                               "invalid_client"),
+    ];
+    for (secret, expected) in rows {
+        let list = [
+            ("grant_type", "authorization_code"),
+            ("client_id", id),
+            ("client_secret", secret),
+            ("code", "ac_none"),
+            ("code_verifier", VERIFIER),
+        ];
+        assert_eq!(outcome(&hub.token(&list, None).await), expected, "{secret}");
+    }
+    assert_eq!(hub.store.count_clients().await.unwrap(), 0);
+}
+
+/// DCR-27, R12, AC-10: with an initial access token that allows it a registered client acts for
+/// itself, within the token's clamp, and still has no row.
+#[tokio::test]
+async fn a_vouched_for_registration_acts_for_itself_within_its_clamp() {
+    let hub = Hub::builder().dcr(DcrMode::Token).start().await;
+    let registered = register_machine(&hub, &machine("client_secret_basic")).await;
+    let auth = basic(registered.client_id(), registered.client_secret().unwrap());
+    let tokens = hub
+        .token(&[("grant_type", "client_credentials")], Some(&auth))
+        .await
+        .unwrap();
+    assert_eq!(tokens.scope, "mcp:read mcp:write");
+    let key = ClientKey::of(registered.client_id());
+    assert_eq!(
+        claims(&tokens.access_token)["sub"],
+        format!("client:{}", key.short())
+    );
+    let list = [
+        ("grant_type", "client_credentials"),
+        ("scope", "mcp:delete"),
+    ];
+    assert_eq!(
+        outcome(&hub.token(&list, Some(&auth)).await),
+        "invalid_scope"
+    );
+
+    let (_, rs) = hub.add_resource_server(&[NOTES]).await;
+    assert!(
+        hub.introspect(&tokens.access_token, &rs)
+            .await
+            .unwrap()
+            .active
+    );
+    let until = hub.now().plus(Duration::from_hours(1));
+    hub.store
+        .remove_client(&key, until, true, hub.audit())
+        .await
+        .unwrap();
+    assert!(
+        !hub.introspect(&tokens.access_token, &rs)
+            .await
+            .unwrap()
+            .active,
+        "blocked"
+    );
+    let again = hub
+        .token(&[("grant_type", "client_credentials")], Some(&auth))
+        .await;
+    assert_eq!(outcome(&again), "invalid_client");
+}
+
+/// JCA-07, T11: an assertion of a client without a row is good once too, and writes nothing.
+#[tokio::test]
+async fn an_assertion_of_a_sealed_client_is_used_once_and_leaves_nothing() {
+    let hub = Hub::builder().dcr(DcrMode::Token).start().await;
+    let (key, _) = SigningKey::generate(Algorithm::Es256).unwrap();
+    let mut body = machine("private_key_jwt");
+    let jwks = JwkSet::of(vec![key.public_jwk().clone()]).to_json();
+    body["jwks"] = serde_json::from_slice(&jwks).unwrap();
+    let registered = register_machine(&hub, &body).await;
+    let id = registered.client_id();
+    let sign = |jti: &str| {
+        let claims = json!({
+            "iss": id, "sub": id, "aud": ISSUER, "jti": jti, "exp": START + 60,
+        });
+        key.sign(None, &serde_json::to_vec(&claims).unwrap())
+            .unwrap()
+    };
+    let ask = async |assertion: &str| {
+        let list = [
+            ("grant_type", "client_credentials"),
+            (
+                "client_assertion_type",
+                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            ),
+            ("client_assertion", assertion),
+        ];
+        refusal(hub.token(&list, None).await)
+    };
+    let (one, two) = (sign("one"), sign("two"));
+    let refused = Some((
+        "invalid_client".to_owned(),
+        Shape::ClientAuth { basic: false },
+    ));
+    assert_eq!(ask(&one).await, None);
+    assert_eq!(ask(&one).await, refused);
+    assert_eq!(ask(&two).await, None);
+    assert_eq!(hub.store.count_clients().await.unwrap(), 0);
+}
