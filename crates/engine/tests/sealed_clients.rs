@@ -1,6 +1,8 @@
 //! Registered clients without a row: their `client_id` is their registration, their secret follows
 //! from it, and whatever they do leaves nothing in the store.
 
+#![expect(clippy::unwrap_used, reason = "what surprises a test should end it")]
+
 mod support;
 
 use std::time::Duration;

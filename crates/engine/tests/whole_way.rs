@@ -1,6 +1,12 @@
 //! The whole way of an agent that nobody knows: in by either door, a person signs in and approves,
 //! tokens, refresh, introspection, and back.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "what surprises a test should end it"
+)]
+
 mod support;
 
 use serde_json::json;

@@ -17,7 +17,7 @@
 )]
 
 mod fakes;
-mod walk;
+pub mod walk;
 
 use std::{
     sync::{
@@ -55,7 +55,6 @@ use vestibule_store::{
     users::User,
 };
 use vestibule_store_sqlite::{SqliteOptions, SqliteStore};
-pub use walk::{follow, query};
 
 /// The issuer of every test hub.
 pub const ISSUER: &str = "https://hub.example";
