@@ -4,8 +4,8 @@
 //! | Rule                                                             | Enforced by             |
 //! |------------------------------------------------------------------|-------------------------|
 //! | a listed IPv4 range is special                                   | the table `V4`          |
-//! | IPv6 outside 2000::/3 is special, whatever it will be used for   | [`judge`], last line    |
-//! | a listed IPv6 range inside 2000::/3 is special                   | the table `V6`          |
+//! | IPv6 outside `2000::/3` is special, whatever it will be used for | [`judge`], last line    |
+//! | a listed IPv6 range inside `2000::/3` is special                 | the table `V6`          |
 //! | an IPv4 address inside an IPv6 address is judged, too            | `embedded`              |
 //!
 //! The verdict is about numbers, never about text. An embedded address can only make it worse: a
@@ -85,7 +85,7 @@ const V4: [V4Range; 18] = [
     v4([240, 0, 0, 0],     4,  "reserved and broadcast",  "RFC 1112 §4, RFC 919 §7"),
 ];
 
-/// Rows outside 2000::/3 only give the refusal a name; the refusal itself needs none of them.
+/// Rows outside `2000::/3` only give the refusal a name; the refusal itself needs none of them.
 #[rustfmt::skip]
 const V6: [V6Range; 15] = [
     v6([0, 0, 0, 0],             96, "unspecified, loopback or IPv4-compatible", "RFC 4291 §2.5"),
@@ -152,11 +152,12 @@ pub(crate) fn embedded(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
         // `::` and `::1` hold nothing.
         [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 | 1] => {}
         // IPv4-compatible (RFC 4291 §2.5.5.1), IPv4-mapped (§2.5.5.2), IPv4-translated (RFC 2765
-        // §2.1), NAT64 well-known prefix (RFC 6052 §2.1).
+        // §2.1), NAT64 well-known prefix (RFC 6052 §2.1), 6to4 (RFC 3056 §2).
         [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d]
         | [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
         | [0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, a, b, c, d]
-        | [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] => push(a, b, c, d),
+        | [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d]
+        | [0x20, 0x02, a, b, c, d, ..] => push(a, b, c, d),
         // Local-use NAT64 (RFC 8215): an operator's prefix below this /48 may be a /48, /56, /64
         // or /96, and RFC 6052 §2.2 puts the address elsewhere in each, around octet 8.
         [
@@ -182,12 +183,10 @@ pub(crate) fn embedded(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
             push(p9, p10, p11, p12);
             push(p12, p13, p14, p15);
         }
-        // 6to4 (RFC 3056 §2).
-        [0x20, 0x02, a, b, c, d, ..] => push(a, b, c, d),
         // Teredo (RFC 4380 §4): the server, and the client with every bit turned.
-        [0x20, 0x01, 0, 0, a, b, c, d, _, _, _, _, w, x, y, z] => {
+        [0x20, 0x01, 0, 0, a, b, c, d, _, _, _, _, p12, p13, p14, p15] => {
             push(a, b, c, d);
-            push(!w, !x, !y, !z);
+            push(!p12, !p13, !p14, !p15);
         }
         _ => {}
     }

@@ -147,7 +147,7 @@ mod tests {
             }
         }
         packet[2..4].copy_from_slice(&[0x81, if known { 0x80 } else { 0x83 }]);
-        packet[4..12].copy_from_slice(&[0, 1, 0, records.len() as u8, 0, 0, 0, 0]);
+        packet[4..12].copy_from_slice(&[0, 1, 0, u8::try_from(records.len()).unwrap(), 0, 0, 0, 0]);
         packet.extend(records.concat());
         packet
     }

@@ -1,5 +1,7 @@
 //! How much is read, and in which coding.
 
+use std::fmt::Write as _;
+
 use vestibule_fetch::{FetchError, Purpose};
 
 use crate::support::{Step, URL, ok, send, world};
@@ -10,7 +12,7 @@ fn chunked(body: &str, chunk: usize) -> String {
     let mut text = format!("{HEAD}Transfer-Encoding: chunked\r\n\r\n");
     for piece in body.as_bytes().chunks(chunk) {
         let piece = String::from_utf8_lossy(piece);
-        text.push_str(&format!("{:x}\r\n{piece}\r\n", piece.len()));
+        write!(text, "{:x}\r\n{piece}\r\n", piece.len()).unwrap();
     }
     text.push_str("0\r\n\r\n");
     text

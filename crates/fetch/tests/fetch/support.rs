@@ -107,11 +107,13 @@ pub(crate) fn server_config(
         .unwrap()
 }
 
+/// SNI and request (head, and body where there is one) of every connection.
+pub(crate) type Seen = Arc<Mutex<Vec<(Option<String>, String)>>>;
+
 /// A running host.
 pub(crate) struct Host {
     pub(crate) address: SocketAddr,
-    /// SNI and request (head, and body where there is one) of every connection.
-    pub(crate) seen: Arc<Mutex<Vec<(Option<String>, String)>>>,
+    pub(crate) seen: Seen,
 }
 
 impl Host {

@@ -61,7 +61,7 @@ async fn tls_1_2_and_1_3_are_spoken() {
     }
 }
 
-/// F14, F18: a plain-text service behind the port gets a ClientHello and nothing else.
+/// F14, F18: a plain-text service behind the port gets a `ClientHello` and nothing else.
 #[tokio::test]
 async fn a_host_without_tls_gets_no_request() {
     let host = Host::plain(ok("{}")).await;
