@@ -9,13 +9,12 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
-    client_metadata::{ClientMetadata, MetadataDoor, MetadataError, Warning},
+    client_metadata::{
+        self, ClientMetadata, MetadataDoor, MetadataError, Warning, credentials::published_secret,
+    },
     json::Json,
     redirect_uri::RedirectPolicy,
 };
-
-/// Members that carry shared secrets (CIMD-27).
-const SECRET_MEMBERS: [&str; 2] = ["client_secret", "client_secret_expires_at"];
 
 /// Read and judge a document that was fetched for this `client_id`.
 pub fn read(
@@ -23,32 +22,25 @@ pub fn read(
     client_id: &str,
     policy: &RedirectPolicy,
 ) -> Result<(ClientMetadata, Vec<Warning>), MetadataError> {
-    let members = Json::parse_object(bytes)
-        .map_err(|failure| MetadataError::metadata(failure.to_string()))?;
+    let members = client_metadata::object(bytes)?;
     // CIMD-17: simple string comparison.
     match members.get("client_id").and_then(Json::as_text) {
         Some(named) if named == client_id => {}
         Some(_) => return refuse("client_id: is not the URL that the document was fetched from"),
         None => return refuse("client_id: is missing or not a string"),
     }
-    if SECRET_MEMBERS
-        .iter()
-        .any(|name| members.contains_key(*name))
-    {
-        return refuse("client_secret: a document must not hold a secret");
+    if let Some(name) = published_secret(&members) {
+        return refuse(&format!(
+            "{name}: a document must not hold or use a shared or private key"
+        ));
     }
     // CIMD-31 [-03]: the bans hold inside a software statement too. It is read for this only; an
     // issuer that nobody trusts adds no trust (CIMD-38).
-    if let Some(statement) = members.get("software_statement").and_then(Json::as_text)
-        && let Some(claims) = claims_of(statement)
-        && let Some(claims) = claims.as_object()
+    let statement = members.get("software_statement").and_then(Json::as_text);
+    if let Some(Json::Object(claims)) = statement.and_then(claims_of)
+        && let Some(name) = published_secret(&claims)
     {
-        let shared = |name: &str| claims.get(name).and_then(Json::as_text).unwrap_or_default();
-        if SECRET_MEMBERS.iter().any(|name| claims.contains_key(*name))
-            || shared("token_endpoint_auth_method").starts_with("client_secret_")
-        {
-            return refuse("software_statement: must not hold a secret or a method that needs one");
-        }
+        return refuse(&format!("software_statement: must not hold {name}"));
     }
     let (metadata, warnings) = ClientMetadata::parse_json(bytes, MetadataDoor::Cimd, policy)?;
     if metadata.client_name.is_none() {
@@ -139,6 +131,11 @@ mod tests {
                 "software_statement",
                 statement(json!({"token_endpoint_auth_method": "client_secret_post"})),
             ),
+            set(
+                "software_statement",
+                statement(json!({"token_endpoint_auth_methods_supported": ["client_secret_jwt"]})),
+            ),
+            set("software_statement", statement(json!({"jwks": key("d")}))),
             set("grant_types", json!(["implicit"])),
             set("jwks_uri", json!("http://app.example.com/jwks")),
         ];

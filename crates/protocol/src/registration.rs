@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
-    client_metadata::{ClientMetadata, DisplayName, HttpsUrl, MetadataDoor, MetadataError},
+    client_metadata::{
+        self, AuthMethod, ClientMetadata, DisplayName, HttpsUrl, MetadataDoor, MetadataError,
+    },
     json::Json,
     redirect_uri::{RedirectPolicy, RedirectUri},
 };
@@ -28,6 +30,9 @@ pub struct RegistrationResponse {
     grant_types: Vec<&'static str>,
     response_types: Vec<&'static str>,
     token_endpoint_auth_method: &'static str,
+    /// RP Metadata Choices: only where there is a choice.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    token_endpoint_auth_methods_supported: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     token_endpoint_auth_signing_alg: Option<String>,
     application_type: &'static str,
@@ -86,6 +91,16 @@ impl RegistrationResponse {
     ) -> Self {
         let url = |url: &Option<HttpsUrl>| url.as_ref().map(|url| url.as_str().to_owned());
         let uris = |list: &[RedirectUri]| list.iter().map(|uri| uri.as_str().to_owned()).collect();
+        let methods: Vec<_> = metadata
+            .auth_methods
+            .iter()
+            .map(AuthMethod::as_str)
+            .collect();
+        let choices = if methods.len() > 1 {
+            methods
+        } else {
+            Vec::new()
+        };
         let (uri, token) = credentials.management.unzip();
         Self {
             client_id: client_id.to_owned(),
@@ -102,6 +117,7 @@ impl RegistrationResponse {
                 vec![]
             },
             token_endpoint_auth_method: metadata.auth_methods.primary().as_str(),
+            token_endpoint_auth_methods_supported: choices,
             token_endpoint_auth_signing_alg: metadata.assertion_alg.clone(),
             application_type: metadata.application_type.as_str(),
             client_name: metadata
@@ -179,8 +195,7 @@ pub fn read_update(
     client_credentials_allowed: bool,
     policy: &RedirectPolicy,
 ) -> Result<UpdateRequest, MetadataError> {
-    let members = Json::parse_object(bytes)
-        .map_err(|failure| MetadataError::metadata(failure.to_string()))?;
+    let members = client_metadata::object(bytes)?;
     if let Some(name) = SERVER_MEMBERS
         .iter()
         .find(|name| members.contains_key(**name))

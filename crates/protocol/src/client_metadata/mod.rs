@@ -3,22 +3,26 @@
 //!
 //! | What                                        | Where        |
 //! |---------------------------------------------|--------------|
-//! | members, types, limits, shared rules        | [`read`]     |
-//! | defaults and bans that differ by door       | [`MetadataDoor`], [`crate::cimd_document`] |
+//! | members by name and type                    | `reader`     |
+//! | limits, defaults, consistency               | `read`       |
+//! | methods, keys, algorithms                   | `credentials` |
+//! | what differs by door                        | [`MetadataDoor`], [`crate::cimd_document`] |
 //! | names that people see                       | [`names`]    |
-//! | the form in a database row                  | [`stored`]   |
+//! | the form in a database row                  | `stored`     |
 //!
 //! Only named members are copied; what a client calls `trusted` or `skip_consent` is nothing here
 //! (threats R11).
 
+pub(crate) mod credentials;
 pub mod names;
 mod read;
+mod reader;
 mod stored;
 #[cfg(test)]
 mod tests;
 mod urls;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use names::DisplayName;
 pub use urls::HttpsUrl;
@@ -26,10 +30,14 @@ pub use urls::HttpsUrl;
 use crate::{
     client_id_url::registrable_domain,
     error_code::ErrorCode,
+    json::Json,
     redirect_uri::{RedirectKind, RedirectPolicy, RedirectUri},
     scope::ScopeSet,
     trust::{RedirectShape, words},
 };
+
+/// DCR-31.
+const BODY_BYTES_MAX: usize = 64 << 10;
 
 words! {
     /// How a client authenticates (RFC 7591 §2, `token_endpoint_auth_method`).
@@ -256,9 +264,7 @@ impl ClientMetadata {
         door: MetadataDoor,
         policy: &RedirectPolicy,
     ) -> Result<(Self, Vec<Warning>), MetadataError> {
-        let members = crate::json::Json::parse_object(bytes)
-            .map_err(|failure| MetadataError::metadata(failure.to_string()))?;
-        read::metadata(&members, door, policy)
+        read::metadata(&object(bytes)?, door, policy)
     }
 
     /// Digest of what a consent was given to (R10, CIMD-77): redirect URIs, methods, keys, name.
@@ -314,6 +320,14 @@ impl ClientMetadata {
         let digest = crate::sha256(text.as_bytes());
         digest.first_chunk::<16>().copied().unwrap_or_default()
     }
+}
+
+/// The members of a body, within the limit of DCR-31.
+pub(crate) fn object(bytes: &[u8]) -> Result<BTreeMap<String, Json>, MetadataError> {
+    if bytes.len() > BODY_BYTES_MAX {
+        return Err(MetadataError::metadata("the body is longer than 64 KiB"));
+    }
+    Json::parse_object(bytes).map_err(|failure| MetadataError::metadata(failure.to_string()))
 }
 
 /// Where a redirect leads, seen from the host of the client's document (if it has one).
