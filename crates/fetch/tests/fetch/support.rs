@@ -4,13 +4,16 @@ use std::{
     collections::{HashMap, VecDeque},
     io,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::{
-    ServerConfig,
+    HandshakeKind, ServerConfig,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer},
 };
@@ -114,6 +117,8 @@ pub(crate) type Seen = Arc<Mutex<Vec<(Option<String>, String)>>>;
 pub(crate) struct Host {
     pub(crate) address: SocketAddr,
     pub(crate) seen: Seen,
+    /// How many handshakes leaned on an earlier one.
+    pub(crate) resumed: Arc<AtomicUsize>,
 }
 
 impl Host {
@@ -138,21 +143,31 @@ impl Host {
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let log = seen.clone();
+        let resumed = Arc::new(AtomicUsize::new(0));
+        let resumptions = resumed.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (acceptor, steps, log) = (acceptor.clone(), steps.clone(), log.clone());
+                let resumptions = resumptions.clone();
                 tokio::spawn(async move {
                     let Some(acceptor) = acceptor else {
                         return play(stream, None, &steps, &log).await;
                     };
                     if let Ok(stream) = acceptor.accept(stream).await {
+                        if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
+                            resumptions.fetch_add(1, Ordering::SeqCst);
+                        }
                         let sni = stream.get_ref().1.server_name().map(str::to_owned);
                         play(stream, sni, &steps, &log).await;
                     }
                 });
             }
         });
-        Self { address, seen }
+        Self {
+            address,
+            seen,
+            resumed,
+        }
     }
 }
 

@@ -158,16 +158,25 @@ async fn a_silent_name_server_meets_the_deadline() {
 /// F27: no more at a time than configured; the operator's own calls do not queue behind strangers.
 #[tokio::test]
 async fn fetches_beyond_the_limit_are_turned_away() {
-    let (world, host) = world_with(vec![Step::Hang], |settings| {
-        settings.deadline = Duration::from_millis(900);
-        settings.connections_max = 2;
-    })
-    .await;
+    let authority = Authority::new();
+    let identity = authority.issue(&[NAME], (2020, 2100));
+    let silent = vec![Step::Hang];
+    let host = Host::start(server_config(identity, rustls::ALL_VERSIONS), silent).await;
     let plain = Host::plain(ok("{}")).await;
-    let url = format!("http://{}/jwks.json", plain.address);
-    let fetcher = vestibule_fetch::Fetcher::new(FetchSettings::default()).unwrap();
-    let operator = OperatorUrl::parse(&url).unwrap();
-    let own = fetcher.get_operator(&operator, 1_000);
+    let world = World::new(
+        FetchSettings {
+            deadline: Duration::from_millis(900),
+            connections_max: 2,
+            ..settings(&authority)
+        },
+        Names::new(&[&["93.184.216.34"]]),
+        Wires::new(&[
+            (ADDRESS, Wire::To(host.address)),
+            (&plain.address.to_string(), Wire::To(plain.address)),
+        ]),
+    );
+    let operator = OperatorUrl::parse(&format!("http://{}/jwks.json", plain.address)).unwrap();
+    let own = world.fetcher.get_operator(&operator, 1_000);
     let results = tokio::join!(world.get(), world.get(), world.get(), own);
     assert_eq!(results.3.unwrap().status, 200);
     let results = [results.0, results.1, results.2].map(Result::unwrap_err);

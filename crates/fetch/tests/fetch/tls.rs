@@ -1,5 +1,7 @@
 //! The certificate is the identity of a document (threats F18).
 
+use std::sync::atomic::Ordering;
+
 use rustls::version::{TLS12, TLS13};
 use vestibule_fetch::{FetchError, FetchSettings, FetchSetupError, Fetcher};
 
@@ -45,7 +47,7 @@ async fn only_a_valid_certificate_for_the_name_is_accepted() {
     }
 }
 
-/// F18: both versions that are still good.
+/// F13, F18: both versions that are still good, and no session that lives on.
 #[tokio::test]
 async fn tls_1_2_and_1_3_are_spoken() {
     let authority = Authority::new();
@@ -57,7 +59,11 @@ async fn tls_1_2_and_1_3_are_spoken() {
             Names::new(&[&["93.184.216.34"]]),
             Wires::new(&[(ADDRESS, Wire::To(host.address))]),
         );
-        assert_eq!(world.get().await.unwrap().status, 200);
+        for _ in 0..3 {
+            assert_eq!(world.get().await.unwrap().status, 200);
+        }
+        assert_eq!(host.requests().len(), 3);
+        assert_eq!(host.resumed.load(Ordering::SeqCst), 0);
     }
 }
 
