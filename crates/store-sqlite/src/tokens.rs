@@ -169,14 +169,15 @@ fn rotate(c: &Connection, rotation: &Rotation) -> rusqlite::Result<Rotated> {
     let Some((family, grant)) = found else {
         return Ok(Rotated::Dead);
     };
+    // Before the assertion is used up: whoever prepares again shows the same one.
+    if family.generation <= rotation.generation && grant.version != rotation.grant_version {
+        return Ok(Rotated::Changed);
+    }
     if let Some(refused) = assertion_refused(c, rotation)? {
         return Ok(refused);
     }
     if family.generation > rotation.generation {
         return given_again(c, &family, rotation);
-    }
-    if grant.version != rotation.grant_version {
-        return Ok(Rotated::Changed);
     }
     if family.generation == rotation.generation {
         let moved = c.prepare_cached(&guarded("="))?.execute(parameters)?;

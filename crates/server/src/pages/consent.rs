@@ -1,0 +1,40 @@
+//! `POST /consent`: the decision.
+
+use axum::{
+    extract::{Request, State},
+    response::Response,
+};
+use vestibule_engine::ConsentForm;
+
+use crate::{
+    App,
+    extract::{
+        cookies::FromBrowser,
+        form::{self, FormError},
+    },
+    pages::{answer, malformed},
+};
+
+pub(crate) async fn decide(
+    State(app): State<App>,
+    FromBrowser(browser): FromBrowser,
+    request: Request,
+) -> Response {
+    let pairs = match form::read(request, &app).await {
+        Ok(pairs) => pairs,
+        Err(problem) => return malformed(&app, problem),
+    };
+    let once = |name| form::value(&pairs, name).filter(|_| !form::repeats(&pairs, name));
+    // Anything but the two buttons decides nothing.
+    let approve = match once("decision").as_deref() {
+        Some("approve") => true,
+        Some("deny") => false,
+        _ => return malformed(&app, FormError::Malformed),
+    };
+    let (Some(ticket), Some(csrf)) = (once("ticket"), once("csrf")) else {
+        return malformed(&app, FormError::Malformed);
+    };
+    let scopes = pairs.iter().filter(|(name, _)| name == "scope").map(|(_, v)| v.clone()).collect();
+    let form = ConsentForm { ticket, approve, scopes, csrf };
+    answer(&app, app.engine.decide(form, &browser).await)
+}

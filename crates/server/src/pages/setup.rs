@@ -1,0 +1,53 @@
+//! `/setup`: the first account, by the one-time link.
+
+use axum::{
+    extract::{RawQuery, Request, State},
+    response::Response,
+};
+use vestibule_engine::SetupForm;
+use vestibule_protocol::secret::Secret;
+
+use crate::{
+    App,
+    extract::{
+        cookies::FromBrowser,
+        form::{self, FormError},
+    },
+    pages::{answer, malformed},
+};
+
+pub(crate) async fn show(
+    State(app): State<App>,
+    FromBrowser(browser): FromBrowser,
+    RawQuery(query): RawQuery,
+) -> Response {
+    match form::decode(query.unwrap_or_default().as_bytes()) {
+        Ok(pairs) => {
+            let token = form::value(&pairs, "token").unwrap_or_default();
+            answer(&app, app.engine.setup_page(&token, &browser).await)
+        }
+        Err(problem) => malformed(&app, problem),
+    }
+}
+
+pub(crate) async fn submit(
+    State(app): State<App>,
+    FromBrowser(browser): FromBrowser,
+    request: Request,
+) -> Response {
+    let pairs = match form::read(request, &app).await {
+        Ok(pairs) => pairs,
+        Err(problem) => return malformed(&app, problem),
+    };
+    if ["token", "username", "password", "csrf"].iter().any(|name| form::repeats(&pairs, name)) {
+        return malformed(&app, FormError::Malformed);
+    }
+    let text = |name| form::value(&pairs, name).unwrap_or_default();
+    let form = SetupForm {
+        token: text("token"),
+        username: text("username"),
+        password: Secret::new(text("password")),
+        csrf: text("csrf"),
+    };
+    answer(&app, app.engine.set_up(form, &browser).await)
+}
