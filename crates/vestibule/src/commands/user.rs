@@ -75,7 +75,7 @@ impl UserCommand {
                     email,
                     display_name,
                 };
-                let id = engine.add_user(new, actor()).await?;
+                let id = engine.add_account(new, actor()).await?;
                 println!("Made the account {name} ({}).", id.as_str());
             }
             Action::Disable { name } => set_disabled(&hub, &name, true).await?,

@@ -75,7 +75,7 @@ impl Problems {
 
     fn nets(&mut self, key: &str, values: &[String]) -> Vec<IpNet> {
         let parse = |text: &String| {
-            let net = text.parse::<IpNet>().or_else(|_| text.parse().map(IpNet::from));
+            let net = text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
             self.take(key, net.map_err(|_| format!("`{text}` is not a network such as 10.0.0.0/8")))
         };
         values.iter().filter_map(parse).collect()
