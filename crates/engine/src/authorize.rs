@@ -365,6 +365,7 @@ impl Engine {
             client_host: asked.client.document_host.clone(),
             client_name: name_of(&asked.client),
             problem,
+            form_action: Some(asked.request.redirect.csp_source()),
         };
         let cookies = Cookies { pre_session: change, ..Cookies::default() };
         Reply { step: Step::SignIn(page), cookies }

@@ -90,6 +90,8 @@ pub struct SignInPage {
     pub client_name: Option<String>,
     /// What went wrong last time.
     pub problem: Option<SignInProblem>,
+    /// Where the form's answer may redirect to, when consent was given before (GEN-21).
+    pub form_action: Option<String>,
 }
 
 /// Why a sign-in did not work.

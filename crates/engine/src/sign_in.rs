@@ -117,6 +117,7 @@ impl Engine {
             client_host: None,
             client_name: None,
             problem,
+            form_action: None,
         };
         let cookies = Cookies { pre_session: change, ..Cookies::default() };
         Reply { step: Step::SignIn(page), cookies }

@@ -99,6 +99,12 @@ impl Keys {
         if metadata.issuer != self.issuer.as_str() {
             return Err(KeysUnavailable(format!("{url} names another issuer")));
         }
+        // Keys are taken from the hub itself, wherever its metadata points.
+        let home = OperatorUrl::parse(self.issuer.as_str()).map(|url| url.origin().to_owned());
+        let keys = OperatorUrl::parse(&metadata.jwks_uri).map(|url| url.origin().to_owned());
+        if home.is_err() || home.ok() != keys.ok() {
+            return Err(KeysUnavailable(format!("{url} names keys on another host")));
+        }
         let body = self.get_json(&metadata.jwks_uri).await?;
         JwkSet::parse(&body)
             .map_err(|failure| KeysUnavailable(format!("{}: {failure}", metadata.jwks_uri)))

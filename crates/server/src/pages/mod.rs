@@ -28,7 +28,10 @@ pub(crate) fn answer(app: &App, reply: Reply) -> Response {
     let mut form_action = None;
     let mut answer = match reply.step {
         Step::Redirect(to) => redirect(&to),
-        Step::SignIn(page) => show(StatusCode::OK, &SignInView::of(app, page)),
+        Step::SignIn(page) => {
+            form_action = page.form_action.clone().map(FormAction);
+            show(StatusCode::OK, &SignInView::of(app, page))
+        }
         Step::Consent(page) => {
             form_action = Some(FormAction(page.form_action.clone()));
             show(StatusCode::OK, &ConsentView::of(app, *page))

@@ -1,6 +1,6 @@
 //! `serve`: the hub on its listener until a signal ends it.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{io::IsTerminal as _, process::ExitCode, sync::Arc};
 
 use clap::Args;
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -88,7 +88,8 @@ async fn show_setup_link(hub: &Hub, config: &Checked) -> Result<(), Failure> {
 fn start_logging(config: &Checked) {
     use tracing_subscriber::{EnvFilter, fmt};
     let filter = EnvFilter::try_new(&config.log_filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let builder = fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     // A second subscriber (the demo's) is not an error.
     let started = if config.json_logs {
         builder.json().try_init()
