@@ -57,12 +57,19 @@ impl Asked {
 
     /// A success or error response for the client, with `state` and `iss` (MCP-AS-31).
     pub(crate) fn respond(&self, engine: &Engine, parameters: &[(&str, Option<&str>)]) -> String {
-        respond(engine, &self.request.redirect, self.request.state.as_deref(), parameters)
+        respond(
+            engine,
+            &self.request.redirect,
+            self.request.state.as_deref(),
+            parameters,
+        )
     }
 
     pub(crate) fn error(&self, engine: &Engine, error: &OAuthError) -> String {
-        let parameters =
-            [("error", Some(error.code.as_str())), ("error_description", Some(&*error.description))];
+        let parameters = [
+            ("error", Some(error.code.as_str())),
+            ("error_description", Some(&*error.description)),
+        ];
         self.respond(engine, &parameters)
     }
 }
@@ -91,7 +98,12 @@ pub(crate) enum NotAsked {
     /// Tell the person; send nothing anywhere.
     Show(FailurePage),
     /// Tell the client, at a place that it registered.
-    Return { stranger: bool, to: String, host: String, error: OAuthError },
+    Return {
+        stranger: bool,
+        to: String,
+        host: String,
+        error: OAuthError,
+    },
 }
 
 impl Engine {
@@ -107,7 +119,12 @@ impl Engine {
         let asked = match self.read_authorize(pairs, browser).await {
             Ok(asked) => asked,
             Err(NotAsked::Show(page)) => return Step::Show(page).into(),
-            Err(NotAsked::Return { stranger, to, host, error }) => {
+            Err(NotAsked::Return {
+                stranger,
+                to,
+                host,
+                error,
+            }) => {
                 return self.return_error(stranger, to, host, &error, browser).await;
             }
         };
@@ -153,7 +170,10 @@ impl Engine {
                     )
                 })?;
                 if !params.response_mode_is_supported() {
-                    return Err(self.shown("The app asks for a response_mode that is not supported.", None));
+                    return Err(self.shown(
+                        "The app asks for a response_mode that is not supported.",
+                        None,
+                    ));
                 }
                 let returned = Returned::of(self, &client, &redirect, params.state());
                 if client.metadata.require_par {
@@ -208,7 +228,13 @@ impl Engine {
                 "the client is not registered for authorization codes",
             )));
         }
-        Ok(Asked { client, request, resource, scopes, power })
+        Ok(Asked {
+            client,
+            request,
+            resource,
+            scopes,
+            power,
+        })
     }
 
     /// RI-02, RI-04, RI-09, QUIRK-26: one resource, the only or the default one without a name.
@@ -226,7 +252,10 @@ impl Engine {
             }
             [one] => {
                 let spec = self.config.resources.find(one);
-                Ok((one.clone(), spec.ok_or_else(|| target("the resource is not known here"))?))
+                Ok((
+                    one.clone(),
+                    spec.ok_or_else(|| target("the resource is not known here"))?,
+                ))
             }
             _ => Err(target("ask for one resource at a time")),
         }
@@ -250,7 +279,9 @@ impl Engine {
             Some(asked) => asked.iter().filter(|scope| known(scope)).cloned().collect(),
             None => ScopeSet::default(),
         };
-        let names_the_resource = scopes.iter().any(|scope| spec.scope(scope.as_str()).is_some());
+        let names_the_resource = scopes
+            .iter()
+            .any(|scope| spec.scope(scope.as_str()).is_some());
         if !names_the_resource && !scopes.contains(scope::OPENID) {
             let nothing_known = asked.is_some_and(|asked| !asked.is_empty()) && scopes.is_empty();
             if nothing_known && request.scope.is_some() {
@@ -277,7 +308,10 @@ impl Engine {
         if prompt.login || prompt.select_account {
             return true;
         }
-        let max_age = asked.request.max_age.or(asked.client.metadata.default_max_age);
+        let max_age = asked
+            .request
+            .max_age
+            .or(asked.client.metadata.default_max_age);
         max_age.is_some_and(|limit| self.now().since(session.auth_time).as_secs() >= limit.max(1))
     }
 
@@ -290,11 +324,15 @@ impl Engine {
         user: &User,
     ) -> Reply {
         match self.remembered(&asked, user).await {
-            Ok(true) => self.approve(&asked, asked.scopes.clone(), session, user, None).await.into(),
+            Ok(true) => self
+                .approve(&asked, asked.scopes.clone(), session, user, None)
+                .await
+                .into(),
             Ok(false) if asked.request.prompt.none => {
                 let error = OAuthError::new(ErrorCode::ConsentRequired, "consent is needed");
                 let (to, host) = (asked.error(self, &error), host_of(&asked));
-                self.return_error(asked.is_stranger(), to, host, &error, browser).await
+                self.return_error(asked.is_stranger(), to, host, &error, browser)
+                    .await
             }
             Ok(false) => match &browser.session {
                 Some(cookie) => self.consent_page(&asked, cookie, user, Vec::new()),
@@ -311,7 +349,9 @@ impl Engine {
             Consent::MayRemember => true,
             Consent::EveryTime | Consent::Warn => false,
         };
-        if !may || asked.request.prompt.consent || asked.request.redirect.kind() != RedirectKind::Https
+        if !may
+            || asked.request.prompt.consent
+            || asked.request.redirect.kind() != RedirectKind::Https
         {
             return Ok(false);
         }
@@ -333,7 +373,9 @@ impl Engine {
         &self,
         browser: &Browser,
     ) -> Result<Option<(Session, User)>, StoreError> {
-        let Some(cookie) = &browser.session else { return Ok(None) };
+        let Some(cookie) = &browser.session else {
+            return Ok(None);
+        };
         let hash = SessionHash::new(sha256(cookie.as_bytes()));
         self.store.find_session(&hash, self.now()).await
     }
@@ -367,8 +409,14 @@ impl Engine {
             problem,
             form_action: Some(asked.request.redirect.csp_source()),
         };
-        let cookies = Cookies { pre_session: change, ..Cookies::default() };
-        Reply { step: Step::SignIn(page), cookies }
+        let cookies = Cookies {
+            pre_session: change,
+            ..Cookies::default()
+        };
+        Reply {
+            step: Step::SignIn(page),
+            cookies,
+        }
     }
 
     /// The browser's pre-session cookie, or a new one.
@@ -507,31 +555,44 @@ impl Engine {
     fn document_page(&self, client_id: &str, failure: &ResolveError) -> FailurePage {
         tracing::info!(client_id, %failure, "a client's document is not to be had");
         let (status, text) = match failure {
-            ResolveError::Busy => (FailureStatus::Unavailable { retry_after: 2 }, "The hub is busy.".to_owned()),
+            ResolveError::Busy => (
+                FailureStatus::Unavailable { retry_after: 2 },
+                "The hub is busy.".to_owned(),
+            ),
             ResolveError::Throttled { retry_after } => (
-                FailureStatus::Unavailable { retry_after: *retry_after },
+                FailureStatus::Unavailable {
+                    retry_after: *retry_after,
+                },
                 "Too many apps that are new here were asked for.".to_owned(),
             ),
             ResolveError::Unreachable { .. } => (
                 FailureStatus::BadGateway,
                 "The app's metadata document could not be fetched from its host.".to_owned(),
             ),
-            ResolveError::Invalid { reason } => {
-                (FailureStatus::BadRequest, format!("invalid_client: the app's metadata document is not valid: {reason}."))
-            }
-            ResolveError::Unacceptable { code, reason } => {
-                (FailureStatus::BadRequest, format!("{}: {reason}.", code.as_str()))
-            }
-            ResolveError::Withdrawn(reason) => {
-                (FailureStatus::BadRequest, format!("invalid_client: the app's metadata document cannot be used: {reason}."))
-            }
+            ResolveError::Invalid { reason } => (
+                FailureStatus::BadRequest,
+                format!("invalid_client: the app's metadata document is not valid: {reason}."),
+            ),
+            ResolveError::Unacceptable { code, reason } => (
+                FailureStatus::BadRequest,
+                format!("{}: {reason}.", code.as_str()),
+            ),
+            ResolveError::Withdrawn(reason) => (
+                FailureStatus::BadRequest,
+                format!("invalid_client: the app's metadata document cannot be used: {reason}."),
+            ),
         };
         self.failure_page(status, "The app could not be identified", &text, None)
     }
 }
 
 pub(crate) fn name_of(client: &Client) -> Option<String> {
-    client.metadata.client_name.as_ref().map(DisplayName::as_str).map(str::to_owned)
+    client
+        .metadata
+        .client_name
+        .as_ref()
+        .map(DisplayName::as_str)
+        .map(str::to_owned)
 }
 
 pub(crate) fn host_of(asked: &Asked) -> String {
@@ -562,11 +623,18 @@ impl<'a> Returned<'a> {
     }
 
     fn error(&self, error: OAuthError) -> NotAsked {
-        let parameters =
-            [("error", Some(error.code.as_str())), ("error_description", Some(&*error.description))];
+        let parameters = [
+            ("error", Some(error.code.as_str())),
+            ("error_description", Some(&*error.description)),
+        ];
         NotAsked::Return {
             stranger: self.stranger,
-            to: respond(self.engine, &self.redirect, self.state.as_deref(), &parameters),
+            to: respond(
+                self.engine,
+                &self.redirect,
+                self.state.as_deref(),
+                &parameters,
+            ),
             host: self.redirect.display_host().to_owned(),
             error,
         }

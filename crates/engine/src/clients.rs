@@ -11,7 +11,7 @@ use vestibule_protocol::{
     client_id_url::{ClientIdUrl, ClientIdUrlPolicy},
     client_metadata::{
         ApplicationType, AuthMethod, AuthMethods, ClientMetadata, DisplayName, GrantTypes,
-        redirect_shape,
+        HttpsUrl, redirect_shape,
     },
     error_code::ErrorCode,
     redirect_uri::{RedirectKind, RedirectUri},
@@ -112,9 +112,7 @@ impl Client {
     fn of_row(row: StoredClient) -> Self {
         let set = |text: &Option<String>| text.as_deref().map(ScopeSet::from_text);
         let document_host = match row.door {
-            Door::Cimd => ClientIdUrl::parse_default(&row.client_id)
-                .ok()
-                .map(|url| url.host().to_owned()),
+            Door::Cimd => HttpsUrl::parse(&row.client_id).map(|url| url.host().to_owned()),
             Door::Admin | Door::Dcr => None,
         };
         Self {
@@ -144,7 +142,9 @@ impl Client {
         };
         let machine = sealed.metadata.grant_types.client_credentials.then(|| {
             let clamp = sealed.ceiling.clone();
-            clamp.or_else(|| sealed.metadata.scope.clone()).unwrap_or_default()
+            clamp
+                .or_else(|| sealed.metadata.scope.clone())
+                .unwrap_or_default()
         });
         Self {
             key: ClientKey::of(id.as_str()),
@@ -219,15 +219,17 @@ impl Engine {
         raw: &str,
         source: &Source,
     ) -> Result<Client, Problem> {
-        self.find_client(raw, source, true).await.map_err(|failure| match failure {
-            Unresolved::Store => Problem::busy(1),
-            Unresolved::Document(ResolveError::Busy) => Problem::busy(1),
-            Unresolved::Document(ResolveError::Throttled { retry_after }) => {
-                Problem::throttled(retry_after)
-            }
-            _ => Problem::new(ErrorCode::InvalidClient, "the client is not known here")
-                .shaped(Shape::ClientAuth { basic: false }),
-        })
+        self.find_client(raw, source, true)
+            .await
+            .map_err(|failure| match failure {
+                Unresolved::Store => Problem::busy(1),
+                Unresolved::Document(ResolveError::Busy) => Problem::busy(1),
+                Unresolved::Document(ResolveError::Throttled { retry_after }) => {
+                    Problem::throttled(retry_after)
+                }
+                _ => Problem::new(ErrorCode::InvalidClient, "the client is not known here")
+                    .shaped(Shape::ClientAuth { basic: false }),
+            })
     }
 
     async fn find_client(
@@ -264,8 +266,8 @@ impl Engine {
                     CimdMode::Open => true,
                 };
                 // Our own host and issuer are nobody's client (CIMD-06, F17, R22).
-                let own = url.host() == self.config.issuer.host()
-                    && !self.config.issuer.is_loopback();
+                let own =
+                    url.host() == self.config.issuer.host() && !self.config.issuer.is_loopback();
                 if !welcome {
                     return Err(Unresolved::DoorClosed(Door::Cimd));
                 }
@@ -295,7 +297,10 @@ impl Engine {
         let url = ClientIdUrl::parse(&client.client_id, &policy)
             .map_err(|failure| Unresolved::Malformed(failure.into()))?;
         match self.documents.document(&url, source.bucket()).await {
-            Ok(document) => Ok(Client { metadata: document.metadata.clone(), ..client }),
+            Ok(document) => Ok(Client {
+                metadata: document.metadata.clone(),
+                ..client
+            }),
             Err(ResolveError::Unreachable { .. } | ResolveError::Throttled { .. })
                 if self.now().since(client.issued_at) <= SNAPSHOT_STANDS_IN =>
             {
@@ -318,7 +323,11 @@ impl Engine {
             return Err(Unresolved::Unknown);
         }
         if self.now() >= sealed.use_by {
-            let name = sealed.metadata.client_name.as_ref().map(DisplayName::as_str);
+            let name = sealed
+                .metadata
+                .client_name
+                .as_ref()
+                .map(DisplayName::as_str);
             return Err(Unresolved::Expired(name.map(str::to_owned)));
         }
         Ok(Client::of_seal(id, sealed))
@@ -337,7 +346,12 @@ impl Engine {
 
     /// A secret that follows from a sealed id: `HMAC(key[kid], label ‖ id ‖ generation)`, where the
     /// key is the one that sealed the id, so that it stays what it was when keys rotate.
-    pub(crate) fn derived(&self, kind: MacKind, client_id: &str, generation: u64) -> Option<String> {
+    pub(crate) fn derived(
+        &self,
+        kind: MacKind,
+        client_id: &str,
+        generation: u64,
+    ) -> Option<String> {
         use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
         let prefix = match kind {
             MacKind::ClientSecret => "vcs_",
@@ -355,7 +369,8 @@ impl Engine {
     /// The row of a client at its first approval; hashes take the place of what was derived.
     pub(crate) fn as_row(&self, client: &Client, now: Timestamp) -> StoredClient {
         let hash = |kind| {
-            self.derived(kind, &client.client_id, 0).map(|secret| sha256(secret.as_bytes()))
+            self.derived(kind, &client.client_id, 0)
+                .map(|secret| sha256(secret.as_bytes()))
         };
         let (secret_hash, management_hash) = match client.door {
             Door::Dcr if !client.has_row() => (
@@ -390,7 +405,8 @@ impl Engine {
         scopes: ScopeSet,
         actor: Actor,
     ) -> Result<NewCredentials, AddClientError> {
-        self.add_confidential(name, Vec::new(), Some(scopes), actor).await
+        self.add_confidential(name, Vec::new(), Some(scopes), actor)
+            .await
     }
 
     /// Make the credentials of a resource server: it may introspect tokens of this resource.
@@ -399,9 +415,14 @@ impl Engine {
         resource: &ResourceUri,
         actor: Actor,
     ) -> Result<NewCredentials, AddClientError> {
-        let spec = self.config.resources.find(resource).ok_or(AddClientError::UnknownResource)?;
+        let spec = self
+            .config
+            .resources
+            .find(resource)
+            .ok_or(AddClientError::UnknownResource)?;
         let uri = spec.uri.as_str().to_owned();
-        self.add_confidential(&spec.name, vec![uri], None, actor).await
+        self.add_confidential(&spec.name, vec![uri], None, actor)
+            .await
     }
 
     async fn add_confidential(
@@ -460,16 +481,29 @@ impl Engine {
         };
         let audit = self.audit(Event::ClientMade, actor, Some(row.key), detail);
         match self.store.add_client(row, audit).await? {
-            Added::Done => Ok(NewCredentials { client_id, client_secret: secret }),
+            Added::Done => Ok(NewCredentials {
+                client_id,
+                client_secret: secret,
+            }),
             Added::Taken => Err(AddClientError::Taken),
         }
+    }
+
+    /// How many clients have a row. Strangers have none.
+    pub async fn stored_clients(&self) -> Result<u64, StoreError> {
+        self.store.count_clients().await
     }
 
     /// Delete a client and everything that was granted to it. Returns whether it was there.
     pub async fn remove_client(&self, client_id: &str, actor: Actor) -> Result<bool, StoreError> {
         let key = ClientKey::of(client_id);
         let until = self.now().plus(crate::register::USE_BY);
-        let audit = self.audit(Event::ClientRemoved, actor, Some(key), "removed by an admin".into());
+        let audit = self.audit(
+            Event::ClientRemoved,
+            actor,
+            Some(key),
+            "removed by an admin".into(),
+        );
         self.store.remove_client(&key, until, false, audit).await
     }
 
@@ -481,7 +515,15 @@ impl Engine {
         client: Option<ClientKey>,
         detail: String,
     ) -> AuditEntry {
-        AuditEntry { at: self.now(), event, actor, client, grant: None, source: None, detail }
+        AuditEntry {
+            at: self.now(),
+            event,
+            actor,
+            client,
+            grant: None,
+            source: None,
+            detail,
+        }
     }
 }
 

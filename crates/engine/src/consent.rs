@@ -67,7 +67,11 @@ impl Engine {
             binding_of(session_cookie),
         );
         let mut scopes = ScopeGroups::default();
-        for known in spec.scopes.iter().filter(|known| asked.scopes.contains(known.scope.as_str())) {
+        for known in spec
+            .scopes
+            .iter()
+            .filter(|known| asked.scopes.contains(known.scope.as_str()))
+        {
             let row = ScopeRow {
                 scope: known.scope.as_str().to_owned(),
                 description: known.description.clone(),
@@ -89,7 +93,11 @@ impl Engine {
             })
             .collect();
         let refresh = client.metadata.grant_types.refresh_token;
-        let life = asked.power.refresh.filter(|_| refresh).map(|life| life.absolute.as_secs());
+        let life = asked
+            .power
+            .refresh
+            .filter(|_| refresh)
+            .map(|life| life.absolute.as_secs());
         Step::Consent(Box::new(ConsentPage {
             csrf: self.csrf(session_cookie, "consent"),
             ticket: self.seal_ticket(Kind::Ticket, &ticket),
@@ -106,7 +114,12 @@ impl Engine {
             },
             reasons: reasons(asked),
             claims_name: name_of(client),
-            client_uri_host: client.metadata.client_uri.as_ref().map(HttpsUrl::host).map(str::to_owned),
+            client_uri_host: client
+                .metadata
+                .client_uri
+                .as_ref()
+                .map(HttpsUrl::host)
+                .map(str::to_owned),
             redirect_host: host_of(asked),
             redirect_kind: asked.request.redirect.kind(),
             loopback_warning: client.metadata.all_loopback(),
@@ -125,7 +138,10 @@ impl Engine {
 
     /// POST `/consent`.
     pub async fn decide(&self, form: ConsentForm, browser: &Browser) -> Reply {
-        self.try_to_decide(form, browser).await.unwrap_or_else(|step| step).into()
+        self.try_to_decide(form, browser)
+            .await
+            .unwrap_or_else(|step| step)
+            .into()
     }
 
     async fn try_to_decide(&self, form: ConsentForm, browser: &Browser) -> Result<Step, Step> {
@@ -134,17 +150,22 @@ impl Engine {
             Step::Show(self.failure_page(FailureStatus::BadRequest, "Start again", text, hint))
         };
         let cookie = browser.session.as_deref();
-        let signed_in = self.session(browser).await.map_err(|f| Step::Show(self.store_page(&f)))?;
+        let signed_in = self
+            .session(browser)
+            .await
+            .map_err(|f| Step::Show(self.store_page(&f)))?;
         let (Some(cookie), Some((session, user))) = (cookie, signed_in) else {
             return Err(stale("You are not signed in any more."));
         };
         if !self.csrf_is_right(cookie, "consent", &form.csrf) {
             return Err(stale("This page belongs to another session."));
         }
-        let ticket = self.open_ticket(&form.ticket, binding_of(cookie)).map_err(|f| match f {
-            NoTicket::Expired => stale("The request has expired."),
-            NoTicket::Foreign => stale("This page belongs to another session."),
-        })?;
+        let ticket = self
+            .open_ticket(&form.ticket, binding_of(cookie))
+            .map_err(|f| match f {
+                NoTicket::Expired => stale("The request has expired."),
+                NoTicket::Foreign => stale("This page belongs to another session."),
+            })?;
         let client = self
             .resolve_for_authorize(&ticket.client_id, &browser.source)
             .await
@@ -154,10 +175,12 @@ impl Engine {
             .request(&client.metadata.redirect_uris)
             .ok_or_else(|| stale("The app has changed where it wants to be answered."))?;
         let digest = client.metadata.security_digest();
-        let asked = self.understand(client, request).map_err(|failure| match failure {
-            NotAsked::Show(page) => Step::Show(page),
-            NotAsked::Return { to, .. } => Step::Redirect(to),
-        })?;
+        let asked = self
+            .understand(client, request)
+            .map_err(|failure| match failure {
+                NotAsked::Show(page) => Step::Show(page),
+                NotAsked::Return { to, .. } => Step::Redirect(to),
+            })?;
         if digest != ticket.digest {
             // R10: what was shown is not what would be approved.
             let changed = vec!["The app changed its details while you were reading.".to_owned()];
@@ -172,11 +195,16 @@ impl Engine {
             .filter(|scope| form.scopes.iter().any(|ticked| ticked == scope.as_str()))
             .cloned()
             .collect();
-        if ticked.iter().all(|scope| scope.as_str() == scope::OFFLINE_ACCESS) {
+        if ticked
+            .iter()
+            .all(|scope| scope.as_str() == scope::OFFLINE_ACCESS)
+        {
             let changed = vec!["Nothing was ticked: tick what you allow, or deny.".to_owned()];
             return Err(self.consent_page(&asked, cookie, &user, changed));
         }
-        Ok(self.approve(&asked, ticked, &session, &user, Some(&ticket)).await)
+        Ok(self
+            .approve(&asked, ticked, &session, &user, Some(&ticket))
+            .await)
     }
 
     async fn deny(
@@ -227,7 +255,10 @@ impl Engine {
         let now = self.now();
         let code = self.random_token("vco_");
         let grant = GrantId::new(format!("g_{}", URL_SAFE_NO_PAD.encode(self.random::<16>())));
-        let until = asked.power.refresh.map_or(asked.power.access_ttl, |life| life.absolute);
+        let until = asked
+            .power
+            .refresh
+            .map_or(asked.power.access_ttl, |life| life.absolute);
         let redirect = &asked.request.redirect;
         let may_remember = ticket.is_some()
             && redirect.kind() == RedirectKind::Https
@@ -237,7 +268,10 @@ impl Engine {
             };
         let (ticket_id, ticket_until) = match ticket {
             Some(ticket) => (ticket.id, ticket.issued_at.plus(TICKET_LIFE)),
-            None => (vestibule_protocol::ids::TicketId::new(self.random()), now.plus(CODE_LIFE)),
+            None => (
+                vestibule_protocol::ids::TicketId::new(self.random()),
+                now.plus(CODE_LIFE),
+            ),
         };
         let audit = AuditEntry {
             grant: Some(grant.clone()),
@@ -300,12 +334,15 @@ fn reasons(asked: &Asked) -> Vec<String> {
     let client = &asked.client;
     let mut reasons = Vec::new();
     match (client.standing, client.door) {
-        (Standing::FirstParty, _) => reasons.push("An administrator of this hub made it.".to_owned()),
+        (Standing::FirstParty, _) => {
+            reasons.push("An administrator of this hub made it.".to_owned())
+        }
         (Standing::Verified, _) => reasons.push("It proved who runs it.".to_owned()),
-        (Standing::Known, _) => reasons.push("Its identity is in the catalogue of known apps.".to_owned()),
-        (Standing::Unverified, Door::Cimd) => reasons.push(
-            "It controls the address above. Nobody has checked who that is.".to_owned(),
-        ),
+        (Standing::Known, _) => {
+            reasons.push("Its identity is in the catalogue of known apps.".to_owned())
+        }
+        (Standing::Unverified, Door::Cimd) => reasons
+            .push("It controls the address above. Nobody has checked who that is.".to_owned()),
         (Standing::Unverified, Door::Admin | Door::Dcr) => reasons.push(
             "It registered itself. Nobody has checked who it is, and its name is its own claim."
                 .to_owned(),

@@ -130,7 +130,13 @@ pub struct Engine {
 impl Engine {
     /// Load or make keys, read the settings, build what is served.
     pub async fn start(parts: EngineParts) -> Result<Arc<Self>, StartError> {
-        let EngineParts { store, clock, entropy, documents, config } = parts;
+        let EngineParts {
+            store,
+            clock,
+            entropy,
+            documents,
+            config,
+        } = parts;
         let keys = keys::load(
             store.as_ref(),
             &config.master_key,
@@ -198,7 +204,8 @@ impl Engine {
             };
             match (settings, keys) {
                 (Some(settings), Ok(keys)) => {
-                    self.live.store(Arc::new(Live::build(settings, keys, &self.config)));
+                    self.live
+                        .store(Arc::new(Live::build(settings, keys, &self.config)));
                 }
                 (None, _) => {
                     tracing::error!("the stored settings cannot be read by this release");
@@ -209,7 +216,10 @@ impl Engine {
                 }
                 (_, Err(failure)) => {
                     tracing::error!(%failure, "the stored keys cannot be used");
-                    return Err(StoreError::Damaged { what: "key", detail: failure.to_string() });
+                    return Err(StoreError::Damaged {
+                        what: "key",
+                        detail: failure.to_string(),
+                    });
                 }
             }
         }
@@ -217,7 +227,8 @@ impl Engine {
         if self.outside.swap(outside, Ordering::Relaxed) != outside {
             self.verified.clear();
         }
-        self.followed_at.store(self.now().seconds(), Ordering::Relaxed);
+        self.followed_at
+            .store(self.now().seconds(), Ordering::Relaxed);
         Ok(())
     }
 
@@ -285,17 +296,20 @@ impl Engine {
 
     /// Count one event; `Err` holds the seconds to wait.
     pub(crate) fn check_rate(&self, meter: Meter, key: u64) -> Result<(), u64> {
-        self.throttle.check(meter, key, self.now().seconds().saturating_mul(1_000))
+        self.throttle
+            .check(meter, key, self.now().seconds().saturating_mul(1_000))
     }
 
     /// Would one more be let through? Counts nothing.
     pub(crate) fn peek_rate(&self, meter: Meter, key: u64) -> Result<(), u64> {
-        self.throttle.peek(meter, key, self.now().seconds().saturating_mul(1_000))
+        self.throttle
+            .peek(meter, key, self.now().seconds().saturating_mul(1_000))
     }
 
     /// Count one event (a failure) without asking.
     pub(crate) fn count_rate(&self, meter: Meter, key: u64) {
-        self.throttle.count(meter, key, self.now().seconds().saturating_mul(1_000));
+        self.throttle
+            .count(meter, key, self.now().seconds().saturating_mul(1_000));
     }
 }
 
@@ -319,14 +333,24 @@ impl Live {
             }
         }
         scopes.extend(
-            [scope::OPENID, scope::PROFILE, scope::EMAIL, scope::OFFLINE_ACCESS].map(String::from),
+            [
+                scope::OPENID,
+                scope::PROFILE,
+                scope::EMAIL,
+                scope::OFFLINE_ACCESS,
+            ]
+            .map(String::from),
         );
         let inputs = MetadataInputs {
             // A mode that registers nobody new is not advertised (AS-16).
             dcr_open: matches!(settings.dcr, DcrMode::Open | DcrMode::Token),
             cimd_open: settings.cimd != CimdMode::Off,
             scopes_supported: scopes,
-            resources: config.resources.iter().map(|r| r.uri.as_str().to_owned()).collect(),
+            resources: config
+                .resources
+                .iter()
+                .map(|r| r.uri.as_str().to_owned())
+                .collect(),
         };
         let metadata = ServerMetadata::build(&config.issuer, &inputs);
         Self {
@@ -342,5 +366,8 @@ fn cached(body: Vec<u8>) -> Arc<CachedDocument> {
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
     let digest = vestibule_seal::sha256(&body);
     let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(digest));
-    Arc::new(CachedDocument { body: body.into(), etag })
+    Arc::new(CachedDocument {
+        body: body.into(),
+        etag,
+    })
 }

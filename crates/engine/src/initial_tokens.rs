@@ -61,7 +61,12 @@ impl Engine {
         hash_prefix: &str,
         actor: Actor,
     ) -> Result<bool, StoreError> {
-        let audit = self.audit(Event::InitialTokenRemoved, actor, None, hash_prefix.to_owned());
+        let audit = self.audit(
+            Event::InitialTokenRemoved,
+            actor,
+            None,
+            hash_prefix.to_owned(),
+        );
         self.store.remove_initial_token(hash_prefix, audit).await
     }
 }

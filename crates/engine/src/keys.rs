@@ -21,7 +21,9 @@ use crate::{Clock, Entropy};
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// A wrapped key does not open: wrong master key, or a damaged row.
-    #[error("key {0} cannot be unwrapped: is this the master key that the data folder was made with?")]
+    #[error(
+        "key {0} cannot be unwrapped: is this the master key that the data folder was made with?"
+    )]
     Unwrap(u16),
     /// A key cannot be parsed or made.
     #[error("key material is unusable: {0}")]
@@ -66,7 +68,9 @@ pub(crate) async fn load(
             .into_iter()
             .map(|usage| make(usage, KeyPhase::Active, master, clock, entropy))
             .collect::<Result<Vec<_>, _>>()?;
-        store.add_missing_keys(made, audit(clock, "first keys made")).await?;
+        store
+            .add_missing_keys(made, audit(clock, "first keys made"))
+            .await?;
         (seq, rows) = store.load_keys().await?;
     }
     assemble(seq, &rows, master, issuer)
@@ -98,7 +102,12 @@ pub(crate) fn make(
     let mut nonce = [0; 12];
     entropy.fill(&mut nonce);
     let wrapped = master.wrap(label(usage), &plain, nonce);
-    Ok(NewKey { usage, phase, wrapped, created_at: clock.now() })
+    Ok(NewKey {
+        usage,
+        phase,
+        wrapped,
+        created_at: clock.now(),
+    })
 }
 
 fn label(usage: KeyUse) -> &'static str {
@@ -138,9 +147,16 @@ pub(crate) fn assemble(
             .map_err(|_| KeyError::Unwrap(row.id))?;
         let algorithm = match row.usage {
             KeyUse::Seal => {
-                let secret = plain.as_slice().try_into().map_err(|_| KeyError::Unwrap(row.id))?;
+                let secret = plain
+                    .as_slice()
+                    .try_into()
+                    .map_err(|_| KeyError::Unwrap(row.id))?;
                 if let Some(state) = ring_state(row.phase) {
-                    ring.push(RingKey { id: KeyId(row.id), state, secret });
+                    ring.push(RingKey {
+                        id: KeyId(row.id),
+                        state,
+                        secret,
+                    });
                 }
                 continue;
             }

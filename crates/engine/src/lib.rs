@@ -45,6 +45,7 @@ mod ticket;
 mod token;
 mod userinfo;
 
+pub use clients::{AddClientError, NewCredentials};
 pub use clock::{Clock, Entropy};
 pub use consent::ConsentForm;
 pub use engine::{CachedDocument, Engine, EngineConfig, EngineParts, StartError};
@@ -54,7 +55,6 @@ pub use pages::*;
 pub use problem::{Problem, Shape};
 pub use push::Pushed;
 pub use settings::{Settings, SettingsChange, SettingsError};
-pub use clients::{AddClientError, NewCredentials};
 pub use setup::{AddUserError, NewAccount, SetupForm};
 pub use sign_in::SignInForm;
 pub use source::Source;

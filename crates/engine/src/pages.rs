@@ -50,7 +50,10 @@ pub struct Reply {
 
 impl From<Step> for Reply {
     fn from(step: Step) -> Self {
-        Self { step, cookies: Cookies::default() }
+        Self {
+            step,
+            cookies: Cookies::default(),
+        }
     }
 }
 

@@ -35,17 +35,20 @@ fn argon2() -> Option<Argon2<'static>> {
 }
 
 /// What is verified when there is no such account, so that it takes as long (T20).
-static NOBODY: LazyLock<String> = LazyLock::new(|| {
-    hash_now("nobody's password", [0x5a; 16]).unwrap_or_default()
-});
+static NOBODY: LazyLock<String> =
+    LazyLock::new(|| hash_now("nobody's password", [0x5a; 16]).unwrap_or_default());
 
 fn hash_now(password: &str, salt: [u8; 16]) -> Option<String> {
-    let hash = argon2()?.hash_password_with_salt(password.as_bytes(), &salt).ok()?;
+    let hash = argon2()?
+        .hash_password_with_salt(password.as_bytes(), &salt)
+        .ok()?;
     Some(hash.to_string())
 }
 
 fn verify_now(password: &str, hash: &str) -> bool {
-    let (Some(argon2), Ok(hash)) = (argon2(), PasswordHash::new(hash)) else { return false };
+    let (Some(argon2), Ok(hash)) = (argon2(), PasswordHash::new(hash)) else {
+        return false;
+    };
     argon2.verify_password(password.as_bytes(), &hash).is_ok()
 }
 
@@ -67,7 +70,9 @@ impl PasswordPool {
 
     /// Compare; without a hash it takes as long and is false.
     pub(crate) async fn verify(&self, password: Secret<String>, hash: Option<String>) -> bool {
-        let Ok(_slot) = self.0.acquire().await else { return false };
+        let Ok(_slot) = self.0.acquire().await else {
+            return false;
+        };
         let verified = spawn_blocking(move || match hash {
             Some(hash) => verify_now(password.expose(), &hash),
             None => {
@@ -106,11 +111,21 @@ mod tests {
     async fn only_the_right_password_verifies() {
         let pool = PasswordPool::new();
         let hash = pool.hash(secret("correct horse"), [1; 16]).await.unwrap();
-        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        assert!(pool.verify(secret("correct horse"), Some(hash.clone())).await);
+        assert!(
+            hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{hash}"
+        );
+        assert!(
+            pool.verify(secret("correct horse"), Some(hash.clone()))
+                .await
+        );
         assert!(!pool.verify(secret("wrong horse"), Some(hash)).await);
         assert!(!pool.verify(secret("nobody's password"), None).await);
-        assert!(!pool.verify(secret("x"), Some("not a hash".to_owned())).await);
+        assert!(
+            !pool
+                .verify(secret("x"), Some("not a hash".to_owned()))
+                .await
+        );
     }
 
     #[test]

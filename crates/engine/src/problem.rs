@@ -67,14 +67,20 @@ impl Problem {
 
     /// 429.
     pub fn throttled(retry_after: u64) -> Self {
-        Self::new(ErrorCode::TemporarilyUnavailable, "too many requests, try again later")
-            .shaped(Shape::Throttled { retry_after })
+        Self::new(
+            ErrorCode::TemporarilyUnavailable,
+            "too many requests, try again later",
+        )
+        .shaped(Shape::Throttled { retry_after })
     }
 
     /// 503.
     pub fn busy(retry_after: u64) -> Self {
-        Self::new(ErrorCode::TemporarilyUnavailable, "the server is busy, try again")
-            .shaped(Shape::Busy { retry_after })
+        Self::new(
+            ErrorCode::TemporarilyUnavailable,
+            "the server is busy, try again",
+        )
+        .shaped(Shape::Busy { retry_after })
     }
 
     /// 500, for what only a defect of ours can cause.

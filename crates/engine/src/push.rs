@@ -9,12 +9,7 @@ use vestibule_protocol::{
 };
 use vestibule_seal::Kind;
 
-use crate::{
-    Engine, Problem, Source,
-    authorize::NotAsked,
-    throttle::Meter,
-    ticket::PUSHED_LIFE,
-};
+use crate::{Engine, Problem, Source, authorize::NotAsked, throttle::Meter, ticket::PUSHED_LIFE};
 
 /// RFC 9126 §2.2.
 pub(crate) const REQUEST_URI_PREFIX: &str = "urn:ietf:params:oauth:request_uri:";
@@ -38,15 +33,24 @@ impl Engine {
         authorization: Option<&str>,
         source: &Source,
     ) -> Result<Pushed, Problem> {
-        self.check_rate(Meter::Authorize, source.bucket()).map_err(Problem::throttled)?;
+        self.check_rate(Meter::Authorize, source.bucket())
+            .map_err(Problem::throttled)?;
         let form = pairs_to_form(pairs)?;
-        let mut authenticated = self.authenticate_for_push(&form, authorization, source).await?;
+        let mut authenticated = self
+            .authenticate_for_push(&form, authorization, source)
+            .await?;
         let params = AuthorizeParams::from_pairs(pairs)?;
         if params.request_uri().is_some() {
             return Err(invalid("request_uri must not be pushed"));
         }
-        if params.client_id().is_some_and(|id| id != authenticated.client.client_id) {
-            return Err(Problem::new(ErrorCode::InvalidClient, "client_id is another client's"));
+        if params
+            .client_id()
+            .is_some_and(|id| id != authenticated.client.client_id)
+        {
+            return Err(Problem::new(
+                ErrorCode::InvalidClient,
+                "client_id is another client's",
+            ));
         }
         if !params.response_mode_is_supported() {
             return Err(invalid("only response_mode=query is supported"));
@@ -54,14 +58,18 @@ impl Engine {
         let client = authenticated.client.clone();
         let redirect =
             TrustedRedirect::matching(&client.metadata.redirect_uris, params.redirect_uri())
-                .map_err(|failure| OAuthError::new(ErrorCode::InvalidRequest, failure.to_string()))?;
+                .map_err(|failure| {
+                    OAuthError::new(ErrorCode::InvalidRequest, failure.to_string())
+                })?;
         let request = AuthorizationRequest::read(&params, redirect)?;
         let digest = client.metadata.security_digest();
         // PAR-02: everything that authorize would judge, now.
-        let asked = self.understand(client, request).map_err(|failure| match failure {
-            NotAsked::Return { error, .. } => Problem::from(error),
-            NotAsked::Show(_) => invalid("the request is not valid"),
-        })?;
+        let asked = self
+            .understand(client, request)
+            .map_err(|failure| match failure {
+                NotAsked::Return { error, .. } => Problem::from(error),
+                NotAsked::Show(_) => invalid("the request is not valid"),
+            })?;
         let binding = [0; 16];
         let ticket = self.ticket(&asked.client.client_id, digest, &asked.request, binding);
         let sealed = self.seal_ticket(Kind::PushedRequest, &ticket);

@@ -41,19 +41,27 @@ impl Engine {
         bearer: Option<&str>,
         source: &Source,
     ) -> Result<RegistrationResponse, Problem> {
-        self.check_rate(Meter::Register, source.bucket()).map_err(Problem::throttled)?;
-        self.check_rate(Meter::RegisterWide, source.wide_bucket()).map_err(Problem::throttled)?;
+        self.check_rate(Meter::Register, source.bucket())
+            .map_err(Problem::throttled)?;
+        self.check_rate(Meter::RegisterWide, source.wide_bucket())
+            .map_err(Problem::throttled)?;
         let token = self.admit(bearer).await?;
         if body.len() > BODY_BYTES_MAX {
-            return Err(Problem::new(ErrorCode::InvalidClientMetadata, "the body is too large"));
+            return Err(Problem::new(
+                ErrorCode::InvalidClientMetadata,
+                "the body is too large",
+            ));
         }
         let door = MetadataDoor::Dcr {
-            client_credentials_allowed: token.as_ref().is_some_and(|token| token.client_credentials),
+            client_credentials_allowed: token
+                .as_ref()
+                .is_some_and(|token| token.client_credentials),
         };
-        let (metadata, _) =
-            ClientMetadata::parse_json(body, door, &self.config.redirect_policy)?;
+        let (metadata, _) = ClientMetadata::parse_json(body, door, &self.config.redirect_policy)?;
         let mut metadata = reduce(metadata);
-        let ceiling = token.as_ref().map_or(Ok(None), |token| clamp(token, &mut metadata))?;
+        let ceiling = token
+            .as_ref()
+            .map_or(Ok(None), |token| clamp(token, &mut metadata))?;
         let issued_at = self.now();
         let sealed = SealedRegistration {
             issued_at,
@@ -62,7 +70,11 @@ impl Engine {
             ceiling,
         };
         let nonce = self.random();
-        let client_id = self.live().keys.ring.seal(Kind::Registration, &sealed.encode(), nonce);
+        let client_id = self
+            .live()
+            .keys
+            .ring
+            .seal(Kind::Registration, &sealed.encode(), nonce);
         if client_id.len() > CLIENT_ID_CHARS_MAX {
             return Err(Problem::new(
                 ErrorCode::InvalidClientMetadata,
@@ -71,7 +83,10 @@ impl Engine {
         }
         // The decrement is last: a body that is refused costs its holder nothing.
         if let Some(token) = token
-            && !self.store.spend_initial_token(&token.hash, issued_at).await?
+            && !self
+                .store
+                .spend_initial_token(&token.hash, issued_at)
+                .await?
         {
             return Err(bad_token());
         }
@@ -91,7 +106,10 @@ impl Engine {
         metadata: &ClientMetadata,
     ) -> Credentials {
         let secret = metadata.auth_methods.needs_secret();
-        let uri = self.config.issuer.endpoint(&format!("/register/{client_id}"));
+        let uri = self
+            .config
+            .issuer
+            .endpoint(&format!("/register/{client_id}"));
         Credentials {
             client_secret: secret
                 .then(|| self.derived(MacKind::ClientSecret, client_id, 0))
@@ -133,17 +151,18 @@ impl Engine {
 }
 
 fn bad_token() -> Problem {
-    Problem::new(ErrorCode::InvalidToken, "the initial access token is not valid")
-        .shaped(Shape::BearerInvalid)
+    Problem::new(
+        ErrorCode::InvalidToken,
+        "the initial access token is not valid",
+    )
+    .shaped(Shape::BearerInvalid)
 }
 
 /// What the token's holder may register at most.
-fn clamp(
-    token: &InitialToken,
-    metadata: &mut ClientMetadata,
-) -> Result<Option<ScopeSet>, Problem> {
+fn clamp(token: &InitialToken, metadata: &mut ClientMetadata) -> Result<Option<ScopeSet>, Problem> {
     let allowed = |uri: &RedirectUri| {
-        uri.host().is_some_and(|host| token.redirect_hosts.contains(&host))
+        uri.host()
+            .is_some_and(|host| token.redirect_hosts.contains(&host))
     };
     if !token.redirect_hosts.is_empty() && !metadata.redirect_uris.iter().all(allowed) {
         return Err(Problem::new(
@@ -151,8 +170,13 @@ fn clamp(
             "the initial access token does not allow this redirect host",
         ));
     }
-    let Some(ceiling) = token.scopes.as_deref().map(ScopeSet::from_text) else { return Ok(None) };
+    let Some(ceiling) = token.scopes.as_deref().map(ScopeSet::from_text) else {
+        return Ok(None);
+    };
     // DCR-14: narrower is allowed, and the response says so.
-    metadata.scope = metadata.scope.take().map(|scope| scope.intersection(&ceiling));
+    metadata.scope = metadata
+        .scope
+        .take()
+        .map(|scope| scope.intersection(&ceiling));
     Ok(Some(ceiling))
 }

@@ -14,8 +14,11 @@ use vestibule_store::clients::{ClientChange, Replaced};
 use crate::{Engine, Problem, Shape, Source, clients::Client, register::USE_BY, throttle::Meter};
 
 fn unauthorized() -> Problem {
-    Problem::new(ErrorCode::InvalidToken, "the registration access token is not valid")
-        .shaped(Shape::BearerInvalid)
+    Problem::new(
+        ErrorCode::InvalidToken,
+        "the registration access token is not valid",
+    )
+    .shaped(Shape::BearerInvalid)
 }
 
 impl Engine {
@@ -34,7 +37,12 @@ impl Engine {
             self.sealed_credentials(client_id, &client.metadata)
         };
         let issued_at = client.issued_at.seconds();
-        Ok(RegistrationResponse::of(&client.metadata, client_id, issued_at, credentials))
+        Ok(RegistrationResponse::of(
+            &client.metadata,
+            client_id,
+            issued_at,
+            credentials,
+        ))
     }
 
     /// PUT: replace everything (DCRM-06), and the registration access token with it (DCRM-10).
@@ -57,9 +65,11 @@ impl Engine {
         }
         let metadata = update.metadata;
         // DCRM-17: what had to prove itself goes on having to.
-        if !client.metadata.auth_methods.is_public() && metadata.auth_methods.accepts(
-            vestibule_protocol::client_metadata::AuthMethod::None,
-        ) {
+        if !client.metadata.auth_methods.is_public()
+            && metadata
+                .auth_methods
+                .accepts(vestibule_protocol::client_metadata::AuthMethod::None)
+        {
             return Err(invalid("token_endpoint_auth_method: cannot become none"));
         }
         let old_secret = match &client.secret {
@@ -67,8 +77,7 @@ impl Engine {
             crate::clients::SecretProof::Derived | crate::clients::SecretProof::None => None,
         };
         let needs_secret = metadata.auth_methods.needs_secret();
-        let new_secret =
-            (needs_secret && old_secret.is_none()).then(|| self.random_token("vcs_"));
+        let new_secret = (needs_secret && old_secret.is_none()).then(|| self.random_token("vcs_"));
         let token = self.random_token("vrt_");
         let change = ClientChange {
             management_hash: Some(sha256(token.expose().as_bytes())),
@@ -85,18 +94,30 @@ impl Engine {
             Some(client.key),
             "replaced its registration".to_owned(),
         );
-        match self.store.replace_client(&client.key, version, change, audit).await? {
+        match self
+            .store
+            .replace_client(&client.key, version, change, audit)
+            .await?
+        {
             Replaced::Done => {}
             Replaced::Stale => return Err(Problem::busy(1)),
             Replaced::Gone => return Err(unauthorized()),
         }
-        let uri = self.config.issuer.endpoint(&format!("/register/{client_id}"));
+        let uri = self
+            .config
+            .issuer
+            .endpoint(&format!("/register/{client_id}"));
         let credentials = Credentials {
             client_secret: new_secret.map(vestibule_protocol::secret::Secret::into_inner),
             management: Some((uri, token.into_inner())),
         };
         let issued_at = client.issued_at.seconds();
-        Ok(RegistrationResponse::of(&metadata, client_id, issued_at, credentials))
+        Ok(RegistrationResponse::of(
+            &metadata,
+            client_id,
+            issued_at,
+            credentials,
+        ))
     }
 
     /// DELETE: the client, its grants and families, at once; a tombstone stands (DCRM-11).
@@ -116,7 +137,9 @@ impl Engine {
             Some(client.key),
             "deleted its registration".to_owned(),
         );
-        self.store.remove_client(&client.key, self.now().plus(USE_BY), false, audit).await?;
+        self.store
+            .remove_client(&client.key, self.now().plus(USE_BY), false, audit)
+            .await?;
         Ok(())
     }
 
@@ -134,7 +157,8 @@ impl Engine {
             )
             .shaped(Shape::BearerMissing));
         };
-        self.peek_rate(Meter::ClientAuth, source.bucket()).map_err(Problem::throttled)?;
+        self.peek_rate(Meter::ClientAuth, source.bucket())
+            .map_err(Problem::throttled)?;
         let client = match self.resolve_client(client_id, source).await {
             Ok(client) => client,
             Err(problem) if matches!(problem.shape, Shape::ClientAuth { .. }) => {

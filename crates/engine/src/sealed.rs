@@ -61,17 +61,26 @@ impl SealedRegistration {
             metadata.require_par,
             metadata.require_auth_time,
         ];
-        w.u8(flags.iter().rev().fold(0, |byte, flag| byte << 1 | u8::from(*flag)));
+        w.u8(flags
+            .iter()
+            .rev()
+            .fold(0, |byte, flag| byte << 1 | u8::from(*flag)));
         let methods: Vec<AuthMethod> = metadata.auth_methods.iter().collect();
         w.list(methods, |w, method| {
-            let number = METHODS.iter().position(|known| *known == method).unwrap_or(0);
+            let number = METHODS
+                .iter()
+                .position(|known| *known == method)
+                .unwrap_or(0);
             w.u8(u8::try_from(number).unwrap_or(0));
         });
         w.list(&metadata.redirect_uris, |w, uri| w.str(uri.as_str()));
         let text = |w: &mut Writer, value: &str| w.str(value);
         w.option(metadata.client_name.as_ref().map(DisplayName::as_str), text);
         w.option(metadata.client_uri.as_ref().map(HttpsUrl::as_str), text);
-        w.option(metadata.scope.as_ref().map(ToString::to_string).as_deref(), text);
+        w.option(
+            metadata.scope.as_ref().map(ToString::to_string).as_deref(),
+            text,
+        );
         w.option(metadata.software_id.as_deref(), text);
         w.option(metadata.software_version.as_deref(), text);
         w.option(metadata.jwks_uri.as_ref().map(HttpsUrl::as_str), text);
@@ -79,7 +88,10 @@ impl SealedRegistration {
         w.option(metadata.assertion_alg.as_deref(), text);
         w.option(metadata.id_token_alg.as_deref(), text);
         w.option(metadata.default_max_age, Writer::varint);
-        w.option(self.ceiling.as_ref().map(ToString::to_string).as_deref(), text);
+        w.option(
+            self.ceiling.as_ref().map(ToString::to_string).as_deref(),
+            text,
+        );
         w.finish()
     }
 
@@ -93,7 +105,10 @@ impl SealedRegistration {
         let flags = r.u8()?;
         let flag = |bit: u8| flags & (1 << bit) != 0;
         let methods = r.list(METHODS.len(), |r| {
-            METHODS.get(usize::from(r.u8()?)).copied().ok_or(ReadError::Flag)
+            METHODS
+                .get(usize::from(r.u8()?))
+                .copied()
+                .ok_or(ReadError::Flag)
         })?;
         let redirect_uris = r.list(LIST_MAX, |r| as_registered(r.str()?).ok_or(ReadError::Text))?;
         let text = |r: &mut Reader<'_>| r.str().map(str::to_owned);
@@ -131,7 +146,11 @@ impl SealedRegistration {
             scope,
             jwks,
             jwks_uri,
-            application_type: if flag(3) { ApplicationType::Native } else { ApplicationType::Web },
+            application_type: if flag(3) {
+                ApplicationType::Native
+            } else {
+                ApplicationType::Web
+            },
             contacts: Vec::new(),
             software_id,
             software_version,
@@ -141,12 +160,23 @@ impl SealedRegistration {
             require_auth_time: flag(5),
             post_logout_redirect_uris: Vec::new(),
         };
-        Ok(Self { issued_at, use_by, metadata, ceiling })
+        Ok(Self {
+            issued_at,
+            use_by,
+            metadata,
+            ceiling,
+        })
     }
 }
 
 /// A redirect URI that was accepted when it was sealed, whatever list of schemes holds now.
 fn as_registered(raw: &str) -> Option<RedirectUri> {
     let scheme = raw.split(':').next().unwrap_or_default().to_owned();
-    RedirectUri::parse(raw, &RedirectPolicy { private_schemes: vec![scheme] }).ok()
+    RedirectUri::parse(
+        raw,
+        &RedirectPolicy {
+            private_schemes: vec![scheme],
+        },
+    )
+    .ok()
 }

@@ -118,7 +118,9 @@ impl Settings {
             SettingsChange::Dcr(mode) => self.dcr = mode,
             SettingsChange::RefreshGraceSeconds(seconds) => {
                 if seconds > REFRESH_GRACE_SECONDS_MAX {
-                    return Err(SettingsError::Invalid("the refresh grace is 0 to 300 seconds"));
+                    return Err(SettingsError::Invalid(
+                        "the refresh grace is 0 to 300 seconds",
+                    ));
                 }
                 self.refresh_grace_seconds = seconds;
             }
@@ -172,7 +174,10 @@ mod tests {
 
     #[test]
     fn what_a_newer_release_wrote_is_not_dropped_in_silence() {
-        assert_eq!(Settings::read(1, r#"{"dcr":"open","cimd":"open","new":1}"#), None);
+        assert_eq!(
+            Settings::read(1, r#"{"dcr":"open","cimd":"open","new":1}"#),
+            None
+        );
         assert_eq!(Settings::read(1, r#"{"dcr":"ajar","cimd":"open"}"#), None);
         assert_eq!(Settings::read(1, ""), None);
     }
@@ -180,7 +185,16 @@ mod tests {
     #[test]
     fn the_grace_is_bounded() {
         let settings = Settings::first(DcrMode::Open, CimdMode::Open);
-        assert!(settings.clone().with(SettingsChange::RefreshGraceSeconds(300)).is_ok());
-        assert!(settings.with(SettingsChange::RefreshGraceSeconds(301)).is_err());
+        assert!(
+            settings
+                .clone()
+                .with(SettingsChange::RefreshGraceSeconds(300))
+                .is_ok()
+        );
+        assert!(
+            settings
+                .with(SettingsChange::RefreshGraceSeconds(301))
+                .is_err()
+        );
     }
 }

@@ -92,27 +92,37 @@ impl Engine {
         actor: Actor,
     ) -> Result<UserId, AddUserError> {
         let name = name.to_owned();
-        let new = NewAccount { name, password, admin, email: None, display_name: None };
+        let new = NewAccount {
+            name,
+            password,
+            admin,
+            email: None,
+            display_name: None,
+        };
         self.add_account(new, actor).await
     }
 
     /// Make a local account, with all that can be said of it.
-    pub async fn add_account(
-        &self,
-        new: NewAccount,
-        actor: Actor,
-    ) -> Result<UserId, AddUserError> {
+    pub async fn add_account(&self, new: NewAccount, actor: Actor) -> Result<UserId, AddUserError> {
         let user = self.new_user(new).await?;
         let id = user.id.clone();
         let audit = self.audit(Event::UserMade, actor, None, format!("made {}", user.name));
-        if self.store.add_user(user, audit).await? { Ok(id) } else { Err(AddUserError::Taken) }
+        if self.store.add_user(user, audit).await? {
+            Ok(id)
+        } else {
+            Err(AddUserError::Taken)
+        }
     }
 
     async fn new_user(&self, new: NewAccount) -> Result<User, AddUserError> {
         judge_name(&new.name)?;
         judge_password(&new.name, new.password.expose()).map_err(AddUserError::Password)?;
         let salt = self.random();
-        let hash = self.passwords.hash(new.password, salt).await.map_err(|_| AddUserError::Hash)?;
+        let hash = self
+            .passwords
+            .hash(new.password, salt)
+            .await
+            .map_err(|_| AddUserError::Hash)?;
         Ok(User {
             id: UserId::new(format!("u_{}", URL_SAFE_NO_PAD.encode(self.random::<16>()))),
             name: new.name,
@@ -132,14 +142,26 @@ impl Engine {
         password: Secret<String>,
         actor: Actor,
     ) -> Result<(), AddUserError> {
-        let user = self.store.find_user_by_name(name).await?.ok_or(AddUserError::NoSuchUser)?;
+        let user = self
+            .store
+            .find_user_by_name(name)
+            .await?
+            .ok_or(AddUserError::NoSuchUser)?;
         judge_password(name, password.expose()).map_err(AddUserError::Password)?;
         let salt = self.random();
-        let hash = self.passwords.hash(password, salt).await.map_err(|_| AddUserError::Hash)?;
+        let hash = self
+            .passwords
+            .hash(password, salt)
+            .await
+            .map_err(|_| AddUserError::Hash)?;
         let detail = format!("changed the password of {name}");
         let audit = self.audit(Event::UserChanged, actor, None, detail);
         let changed = self.store.set_password(&user.id, &hash, audit).await?;
-        if changed { Ok(()) } else { Err(AddUserError::NoSuchUser) }
+        if changed {
+            Ok(())
+        } else {
+            Err(AddUserError::NoSuchUser)
+        }
     }
 
     /// Forbid or allow an account. Returns false if there is none by that name.
@@ -149,7 +171,9 @@ impl Engine {
         disabled: bool,
         actor: Actor,
     ) -> Result<bool, StoreError> {
-        let Some(user) = self.store.find_user_by_name(name).await? else { return Ok(false) };
+        let Some(user) = self.store.find_user_by_name(name).await? else {
+            return Ok(false);
+        };
         let detail = format!("{} {name}", if disabled { "disabled" } else { "enabled" });
         let audit = self.audit(Event::UserChanged, actor, None, detail);
         self.store.set_disabled(&user.id, disabled, audit).await
@@ -162,7 +186,9 @@ impl Engine {
         }
         let token = self.random_token("vsu_");
         let hash = sha256(token.expose().as_bytes());
-        self.store.put_setup_link(hash, self.now().plus(LINK_LIFE)).await?;
+        self.store
+            .put_setup_link(hash, self.now().plus(LINK_LIFE))
+            .await?;
         Ok(Some(format!("/setup?token={}", token.expose())))
     }
 
@@ -205,15 +231,21 @@ impl Engine {
         let detail = format!("{} made the first account", user.name);
         let actor = Actor::Person(user.id.clone());
         let audit = self.audit(Event::SetUp, actor, None, detail);
-        match self.store.spend_setup_link(&hash, user.clone(), self.now(), audit).await {
+        match self
+            .store
+            .spend_setup_link(&hash, user.clone(), self.now(), audit)
+            .await
+        {
             Ok(true) => {}
             Ok(false) => return self.dead_link(),
             Err(failure) => return Step::Show(self.store_page(&failure)).into(),
         }
         match self.open_session(&user, browser).await {
             Ok((cookie, _)) => {
-                let browser =
-                    Browser { session: Some(cookie.expose().clone()), ..browser.clone() };
+                let browser = Browser {
+                    session: Some(cookie.expose().clone()),
+                    ..browser.clone()
+                };
                 let mut reply = self.signed_in(&browser, &user);
                 reply.cookies = Cookies {
                     session: CookieChange::Set(cookie),
@@ -239,14 +271,25 @@ impl Engine {
             username,
             problem,
         };
-        let cookies = Cookies { pre_session: change, ..Cookies::default() };
-        Reply { step: Step::Setup(page), cookies }
+        let cookies = Cookies {
+            pre_session: change,
+            ..Cookies::default()
+        };
+        Reply {
+            step: Step::Setup(page),
+            cookies,
+        }
     }
 
     fn dead_link(&self) -> Reply {
         let text = "The set-up link was used, has expired, or belongs to another browser.";
         let hint = Some("Restart the hub: while there is no account it prints a new link.");
-        let page = self.failure_page(FailureStatus::Forbidden, "This link does not work", text, hint);
+        let page = self.failure_page(
+            FailureStatus::Forbidden,
+            "This link does not work",
+            text,
+            hint,
+        );
         Step::Show(page).into()
     }
 }

@@ -60,7 +60,11 @@ impl Engine {
             );
             return Step::Show(page).into();
         }
-        let ticket = match form.ticket.as_deref().map(|t| self.open_ticket(t, binding_of(cookie))) {
+        let ticket = match form
+            .ticket
+            .as_deref()
+            .map(|t| self.open_ticket(t, binding_of(cookie)))
+        {
             None => None,
             Some(Ok(ticket)) => Some(ticket),
             Some(Err(failure)) => return self.no_ticket(failure).into(),
@@ -77,7 +81,9 @@ impl Engine {
 
     /// POST `/logout`.
     pub async fn sign_out(&self, csrf: &str, browser: &Browser) -> Reply {
-        let Some(cookie) = browser.session.as_deref() else { return Step::SignedOut.into() };
+        let Some(cookie) = browser.session.as_deref() else {
+            return Step::SignedOut.into();
+        };
         if !self.csrf_is_right(cookie, "sign-out", csrf) {
             return self.sign_in_page(browser).await;
         }
@@ -119,8 +125,14 @@ impl Engine {
             problem,
             form_action: None,
         };
-        let cookies = Cookies { pre_session: change, ..Cookies::default() };
-        Reply { step: Step::SignIn(page), cookies }
+        let cookies = Cookies {
+            pre_session: change,
+            ..Cookies::default()
+        };
+        Reply {
+            step: Step::SignIn(page),
+            cookies,
+        }
     }
 
     pub(crate) fn signed_in(&self, browser: &Browser, user: &User) -> Reply {
@@ -159,10 +171,11 @@ impl Engine {
         let request = ticket
             .request(&client.metadata.redirect_uris)
             .ok_or_else(|| self.no_ticket(NoTicket::Expired))?;
-        self.understand(client, request).map_err(|failure| match failure {
-            NotAsked::Show(page) => Step::Show(page),
-            NotAsked::Return { to, .. } => Step::Redirect(to),
-        })
+        self.understand(client, request)
+            .map_err(|failure| match failure {
+                NotAsked::Show(page) => Step::Show(page),
+                NotAsked::Return { to, .. } => Step::Redirect(to),
+            })
     }
 
     async fn check_password(
@@ -172,11 +185,12 @@ impl Engine {
     ) -> Result<User, SignInFailure> {
         let source = browser.source.bucket();
         let account = name_meter(&form.username);
-        let throttled =
-            |seconds| SignInFailure::Person(SignInProblem::Throttled { seconds });
+        let throttled = |seconds| SignInFailure::Person(SignInProblem::Throttled { seconds });
         // GEN-13, P16: slower for this source and this account, never locked.
-        self.peek_rate(Meter::SignInSource, source).map_err(throttled)?;
-        self.peek_rate(Meter::SignInAccount, account ^ source).map_err(throttled)?;
+        self.peek_rate(Meter::SignInSource, source)
+            .map_err(throttled)?;
+        self.peek_rate(Meter::SignInAccount, account ^ source)
+            .map_err(throttled)?;
         let plausible = form.username.len() <= NAME_BYTES_MAX
             && form.password.expose().len() <= PASSWORD_BYTES_MAX;
         let user = if plausible {
@@ -218,8 +232,10 @@ impl Engine {
                 Err(step) => step.into(),
             },
         };
-        reply.cookies =
-            Cookies { session: CookieChange::Set(cookie), pre_session: CookieChange::Clear };
+        reply.cookies = Cookies {
+            session: CookieChange::Set(cookie),
+            pre_session: CookieChange::Clear,
+        };
         reply
     }
 
@@ -237,8 +253,13 @@ impl Engine {
             auth_time: now,
             expires_at: now.plus(SESSION_LIFE),
         };
-        let old = browser.session.as_deref().map(|old| SessionHash::new(sha256(old.as_bytes())));
-        self.store.open_session(session.clone(), old.as_ref()).await?;
+        let old = browser
+            .session
+            .as_deref()
+            .map(|old| SessionHash::new(sha256(old.as_bytes())));
+        self.store
+            .open_session(session.clone(), old.as_ref())
+            .await?;
         Ok((cookie, session))
     }
 }
@@ -256,5 +277,7 @@ impl From<StoreError> for SignInFailure {
 
 fn name_meter(name: &str) -> u64 {
     let digest = sha256(name.trim().to_ascii_lowercase().as_bytes());
-    digest.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    digest
+        .first_chunk::<8>()
+        .map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }

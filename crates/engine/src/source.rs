@@ -50,7 +50,10 @@ mod tests {
     use super::*;
 
     fn source(ip: &str) -> Source {
-        Source { ip: ip.parse().unwrap(), user_agent: None }
+        Source {
+            ip: ip.parse().unwrap(),
+            user_agent: None,
+        }
     }
 
     #[test]
@@ -62,9 +65,21 @@ mod tests {
     /// P4: whoever rotates the low 64 bits stays in one bucket.
     #[test]
     fn an_ipv6_host_is_one_bucket() {
-        assert_eq!(source("2001:db8:1:2::1").bucket(), source("2001:db8:1:2:ffff::9").bucket());
-        assert_ne!(source("2001:db8:1:2::1").bucket(), source("2001:db8:1:3::1").bucket());
-        assert_ne!(source("203.0.113.7").bucket(), source("203.0.113.8").bucket());
-        assert_eq!(source("203.0.113.7").wide_bucket(), source("203.0.113.8").wide_bucket());
+        assert_eq!(
+            source("2001:db8:1:2::1").bucket(),
+            source("2001:db8:1:2:ffff::9").bucket()
+        );
+        assert_ne!(
+            source("2001:db8:1:2::1").bucket(),
+            source("2001:db8:1:3::1").bucket()
+        );
+        assert_ne!(
+            source("203.0.113.7").bucket(),
+            source("203.0.113.8").bucket()
+        );
+        assert_eq!(
+            source("203.0.113.7").wide_bucket(),
+            source("203.0.113.8").wide_bucket()
+        );
     }
 }

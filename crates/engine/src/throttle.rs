@@ -53,7 +53,10 @@ const KEYS_MAX: usize = 100_000;
 
 impl Throttle {
     pub(crate) fn new(enabled: bool) -> Self {
-        Self { enabled, arrivals: Cache::new(KEYS_MAX) }
+        Self {
+            enabled,
+            arrivals: Cache::new(KEYS_MAX),
+        }
     }
 
     /// Count one event. `Err` holds the seconds to wait.
@@ -109,9 +112,14 @@ mod tests {
         for _ in 0..10_000 {
             throttle.count(Meter::SignInAccount, 7, 1_000_000);
         }
-        let wait = throttle.peek(Meter::SignInAccount, 7, 1_000_000).unwrap_err();
+        let wait = throttle
+            .peek(Meter::SignInAccount, 7, 1_000_000)
+            .unwrap_err();
         assert!(wait <= 2 * every / 1_000, "{wait}");
-        assert_eq!(throttle.check(Meter::SignInAccount, 7, 1_000_000 + 2 * every + 1), Ok(()));
+        assert_eq!(
+            throttle.check(Meter::SignInAccount, 7, 1_000_000 + 2 * every + 1),
+            Ok(())
+        );
     }
 
     #[test]

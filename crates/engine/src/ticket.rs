@@ -17,9 +17,9 @@ use vestibule_protocol::{
     time::Timestamp,
 };
 use vestibule_seal::{
-    Kind, MacKind, constant_time_eq,
+    Kind, MacKind,
     compact::{ReadError, Reader, Writer},
-    sha256,
+    constant_time_eq, sha256,
 };
 
 use crate::Engine;
@@ -88,12 +88,23 @@ impl Ticket {
         w.array(&self.digest);
         w.str(&self.redirect_uri);
         let prompt = self.prompt;
-        let flags =
-            [self.redirect_named, prompt.none, prompt.login, prompt.consent, prompt.select_account];
-        w.u8(flags.iter().rev().fold(0, |byte, flag| byte << 1 | u8::from(*flag)));
+        let flags = [
+            self.redirect_named,
+            prompt.none,
+            prompt.login,
+            prompt.consent,
+            prompt.select_account,
+        ];
+        w.u8(flags
+            .iter()
+            .rev()
+            .fold(0, |byte, flag| byte << 1 | u8::from(*flag)));
         let text = |w: &mut Writer, value: &str| w.str(value);
         w.option(self.state.as_deref(), text);
-        w.option(self.scope.as_ref().map(ToString::to_string).as_deref(), text);
+        w.option(
+            self.scope.as_ref().map(ToString::to_string).as_deref(),
+            text,
+        );
         w.list(&self.resource, |w, uri| w.str(uri.as_str()));
         w.array(self.challenge.as_bytes());
         w.option(self.nonce.as_deref(), text);
@@ -183,13 +194,20 @@ impl Engine {
     }
 
     pub(crate) fn seal_ticket(&self, kind: Kind, ticket: &Ticket) -> String {
-        self.live().keys.ring.seal(kind, &ticket.encode(), self.random())
+        self.live()
+            .keys
+            .ring
+            .seal(kind, &ticket.encode(), self.random())
     }
 
     /// Open a ticket of this browser.
     pub(crate) fn open_ticket(&self, sealed: &str, binding: Binding) -> Result<Ticket, NoTicket> {
         let ticket = self.open_any(Kind::Ticket, sealed, TICKET_LIFE)?;
-        if constant_time_eq(&ticket.binding, &binding) { Ok(ticket) } else { Err(NoTicket::Foreign) }
+        if constant_time_eq(&ticket.binding, &binding) {
+            Ok(ticket)
+        } else {
+            Err(NoTicket::Foreign)
+        }
     }
 
     /// Open a pushed request.
@@ -198,8 +216,12 @@ impl Engine {
     }
 
     fn open_any(&self, kind: Kind, sealed: &str, life: Duration) -> Result<Ticket, NoTicket> {
-        let plain =
-            self.live().keys.ring.open(kind, sealed).map_err(|_| NoTicket::Foreign)?;
+        let plain = self
+            .live()
+            .keys
+            .ring
+            .open(kind, sealed)
+            .map_err(|_| NoTicket::Foreign)?;
         let ticket = Ticket::decode(&plain).map_err(|_| NoTicket::Foreign)?;
         if self.now() >= ticket.issued_at.plus(life) {
             return Err(NoTicket::Expired);
@@ -222,10 +244,17 @@ impl Engine {
     /// Is this the field that was given to this browser for this purpose?
     pub(crate) fn csrf_is_right(&self, cookie: &str, purpose: &str, field: &str) -> bool {
         use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-        let Ok(bytes) = URL_SAFE_NO_PAD.decode(field) else { return false };
-        let Some((key, mac)) = bytes.split_first_chunk::<2>() else { return false };
+        let Ok(bytes) = URL_SAFE_NO_PAD.decode(field) else {
+            return false;
+        };
+        let Some((key, mac)) = bytes.split_first_chunk::<2>() else {
+            return false;
+        };
         let key = vestibule_seal::KeyId(u16::from_be_bytes(*key));
         let message: [&[u8]; 2] = [cookie.as_bytes(), purpose.as_bytes()];
-        self.live().keys.ring.verify(MacKind::Csrf, key, &message, mac)
+        self.live()
+            .keys
+            .ring
+            .verify(MacKind::Csrf, key, &message, mac)
     }
 }

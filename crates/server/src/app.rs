@@ -49,6 +49,9 @@ pub struct App {
 impl App {
     /// Of an engine and its settings.
     pub fn new(engine: Arc<Engine>, settings: HttpSettings) -> Self {
-        Self { engine, settings: Arc::new(settings) }
+        Self {
+            engine,
+            settings: Arc::new(settings),
+        }
     }
 }

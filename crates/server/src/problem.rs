@@ -22,14 +22,21 @@ impl IntoResponse for Failed {
     fn into_response(self) -> Response {
         let Problem { error, shape } = self.0;
         let bearer = |error, scope| {
-            Challenge { error, scope, realm: Some("vestibule".to_owned()), resource_metadata: None }
-                .to_header_value()
+            Challenge {
+                error,
+                scope,
+                realm: Some("vestibule".to_owned()),
+                resource_metadata: None,
+            }
+            .to_header_value()
         };
         let (status, challenge, retry_after) = match shape {
             Shape::Request => (StatusCode::BAD_REQUEST, None, None),
-            Shape::ClientAuth { basic: true } => {
-                (StatusCode::UNAUTHORIZED, Some("Basic realm=\"vestibule\"".to_owned()), None)
-            }
+            Shape::ClientAuth { basic: true } => (
+                StatusCode::UNAUTHORIZED,
+                Some("Basic realm=\"vestibule\"".to_owned()),
+                None,
+            ),
             Shape::ClientAuth { basic: false } => (StatusCode::UNAUTHORIZED, None, None),
             Shape::BearerMissing => (StatusCode::UNAUTHORIZED, Some(bearer(None, None)), None),
             Shape::BearerInvalid => (

@@ -64,17 +64,49 @@ pub struct Route {
 }
 
 const AUTHORIZE: &[&str] = &[
-    "response_type", "client_id", "redirect_uri", "scope", "state", "code_challenge",
-    "code_challenge_method", "resource", "nonce", "prompt", "max_age", "login_hint", "response_mode",
-    "request_uri", "request",
+    "response_type",
+    "client_id",
+    "redirect_uri",
+    "scope",
+    "state",
+    "code_challenge",
+    "code_challenge_method",
+    "resource",
+    "nonce",
+    "prompt",
+    "max_age",
+    "login_hint",
+    "response_mode",
+    "request_uri",
+    "request",
 ];
-const CLIENT_AUTH: &[&str] = &["client_id", "client_secret", "client_assertion_type", "client_assertion"];
+const CLIENT_AUTH: &[&str] = &[
+    "client_id",
+    "client_secret",
+    "client_assertion_type",
+    "client_assertion",
+];
 const TOKEN: &[&str] = &[
-    "grant_type", "code", "redirect_uri", "code_verifier", "resource", "refresh_token", "scope",
-    "client_id", "client_secret", "client_assertion_type", "client_assertion",
+    "grant_type",
+    "code",
+    "redirect_uri",
+    "code_verifier",
+    "resource",
+    "refresh_token",
+    "scope",
+    "client_id",
+    "client_secret",
+    "client_assertion_type",
+    "client_assertion",
 ];
-const ONE_TOKEN: &[&str] =
-    &["token", "token_type_hint", "client_id", "client_secret", "client_assertion_type", "client_assertion"];
+const ONE_TOKEN: &[&str] = &[
+    "token",
+    "token_type_hint",
+    "client_id",
+    "client_secret",
+    "client_assertion_type",
+    "client_assertion",
+];
 
 /// The list, for an issuer.
 #[rustfmt::skip]
@@ -114,15 +146,25 @@ pub fn router(app: App) -> Router {
     let base = app.settings.base.clone();
     let mut router = Router::new();
     for route in routes(&well_known_paths(app.engine.issuer())) {
-        let path = if route.absolute { route.path.clone() } else { format!("{base}{}", route.path) };
+        let path = if route.absolute {
+            route.path.clone()
+        } else {
+            format!("{base}{}", route.path)
+        };
         let allow = allow_header(&route);
-        let handler = route.handler.clone().fallback(move || surface::method_not_allowed(allow));
+        let handler = route
+            .handler
+            .clone()
+            .fallback(move || surface::method_not_allowed(allow));
         let handler = if matches!(route.surface, Surface::Client | Surface::Public) {
             handler.merge(on(MethodFilter::OPTIONS, surface::preflight))
         } else {
             handler
         };
-        let handler = handler.layer(from_fn_with_state((app.clone(), route.surface), surface::guard));
+        let handler = handler.layer(from_fn_with_state(
+            (app.clone(), route.surface),
+            surface::guard,
+        ));
         router = router.route(&path, handler);
     }
     router

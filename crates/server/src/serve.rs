@@ -48,7 +48,11 @@ pub async fn serve(
     let graceful = GracefulShutdown::new();
     tokio::pin!(shutdown);
     loop {
-        let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let slot = slots
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(io::Error::other)?;
         let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
@@ -65,7 +69,9 @@ pub async fn serve(
             tracing::debug!(%failure, "TCP_NODELAY could not be set");
         }
         let service = service(router.clone(), peer);
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = builder
+            .serve_connection(TokioIo::new(stream), service)
+            .into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(failure) = connection.await {

@@ -47,9 +47,15 @@ pub(crate) async fn preflight(headers: HeaderMap) -> Response {
     let methods = HeaderValue::from_static("GET, POST, PUT, DELETE, OPTIONS");
     set.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
     set.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS);
-    set.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    set.insert(
+        header::ACCESS_CONTROL_MAX_AGE,
+        HeaderValue::from_static("600"),
+    );
     if !headers.contains_key(header::ORIGIN) {
-        set.insert(header::ALLOW, HeaderValue::from_static("GET, POST, OPTIONS"));
+        set.insert(
+            header::ALLOW,
+            HeaderValue::from_static("GET, POST, OPTIONS"),
+        );
     }
     answer
 }
@@ -73,12 +79,18 @@ pub(crate) async fn not_found(uri: Uri, headers: HeaderMap) -> Response {
 pub(crate) async fn known_host(State(app): State<App>, request: Request, next: Next) -> Response {
     let settings = &app.settings;
     let health = matches!(request.uri().path(), "/healthz" | "/readyz");
-    let host = request.uri().authority().map(ToString::to_string).or_else(|| {
-        let host = request.headers().get(header::HOST)?;
-        host.to_str().ok().map(str::to_owned)
-    });
+    let host = request
+        .uri()
+        .authority()
+        .map(ToString::to_string)
+        .or_else(|| {
+            let host = request.headers().get(header::HOST)?;
+            host.to_str().ok().map(str::to_owned)
+        });
     let known = host.is_some_and(|host| {
-        let bare = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
+        let bare = host
+            .rsplit_once(':')
+            .map_or(host.as_str(), |(name, _)| name);
         let loopback = matches!(bare, "localhost" | "127.0.0.1" | "[::1]");
         host.eq_ignore_ascii_case(&settings.authority) || (settings.loopback && loopback)
     });
@@ -101,9 +113,15 @@ pub(crate) async fn guard(
         Surface::Client | Surface::Public => {
             let mut answer = next.run(request).await;
             let headers = answer.headers_mut();
-            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            headers.insert(
+                header::ACCESS_CONTROL_ALLOW_ORIGIN,
+                HeaderValue::from_static("*"),
+            );
             headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
-            headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+            headers.insert(
+                header::X_CONTENT_TYPE_OPTIONS,
+                HeaderValue::from_static("nosniff"),
+            );
             answer
         }
         Surface::Browser => {
@@ -145,7 +163,9 @@ fn is_cross_site(headers: &HeaderMap) -> bool {
 
 /// GEN-11, BCP-07, A10, A16: nothing of ours is framed, sniffed, cached or told to others.
 fn protect(headers: &mut HeaderMap, form_action: Option<&FormAction>) {
-    let extra = form_action.map(|source| format!(" {}", source.0)).unwrap_or_default();
+    let extra = form_action
+        .map(|source| format!(" {}", source.0))
+        .unwrap_or_default();
     let policy = format!(
         "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'{extra}; \
          frame-ancestors 'none'; base-uri 'none'"
@@ -158,8 +178,14 @@ fn protect(headers: &mut HeaderMap, form_action: Option<&FormAction>) {
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
         (
             HeaderName::from_static("permissions-policy"),
             "camera=(), geolocation=(), microphone=(), payment=()",

@@ -55,7 +55,9 @@ impl Clock for SystemClock {
 }
 
 fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 /// The machine's randomness.
@@ -77,8 +79,13 @@ pub(crate) struct Hub {
 pub(crate) async fn assemble(config: &Checked) -> Result<Hub, WiringError> {
     make_folder(&config.data_dir)?;
     let master_key = master_key(&config.master_key_file)?;
-    let store = SqliteStore::open(&config.database, SqliteOptions::default())
-        .map_err(|source| WiringError::Database { path: config.database.clone(), source })?;
+    let store =
+        SqliteStore::open(&config.database, SqliteOptions::default()).map_err(|source| {
+            WiringError::Database {
+                path: config.database.clone(),
+                source,
+            }
+        })?;
     let store = Arc::new(store);
     let fetcher = Arc::new(Fetcher::new(fetch_settings(config)?)?);
     let documents = Resolver::new(
@@ -131,7 +138,9 @@ fn fetch_settings(config: &Checked) -> Result<FetchSettings, WiringError> {
         ),
         ..FetchSettings::default()
     };
-    settings.denied_addresses.extend(config.denied_addresses.iter().copied());
+    settings
+        .denied_addresses
+        .extend(config.denied_addresses.iter().copied());
     Ok(settings)
 }
 
@@ -206,7 +215,10 @@ mod tests {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            assert_eq!(
+                fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+                0o600
+            );
         }
     }
 

@@ -18,7 +18,12 @@ pub(crate) async fn alive() -> Json<serde_json::Value> {
 pub(crate) async fn ready(State(app): State<App>) -> Response {
     let problem = match app.engine.readiness() {
         Err(reason) => Some(reason),
-        Ok(()) => app.engine.ping().await.err().map(|_| "the database does not answer"),
+        Ok(()) => app
+            .engine
+            .ping()
+            .await
+            .err()
+            .map(|_| "the database does not answer"),
     };
     match problem {
         None => Json(serde_json::json!({ "status": "ready" })).into_response(),

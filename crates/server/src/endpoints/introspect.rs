@@ -16,5 +16,9 @@ pub(crate) async fn introspect(
     headers: HeaderMap,
     ProgramForm(pairs): ProgramForm,
 ) -> Result<NoStore<IntrospectionResponse>, Failed> {
-    Ok(NoStore(app.engine.introspect(&pairs, authorization(&headers), &source).await?))
+    Ok(NoStore(
+        app.engine
+            .introspect(&pairs, authorization(&headers), &source)
+            .await?,
+    ))
 }

@@ -19,7 +19,10 @@ pub(crate) async fn push(
     headers: HeaderMap,
     ProgramForm(pairs): ProgramForm,
 ) -> Result<Response, Failed> {
-    let pushed = app.engine.push(&pairs, authorization(&headers), &source).await?;
+    let pushed = app
+        .engine
+        .push(&pairs, authorization(&headers), &source)
+        .await?;
     let body = serde_json::json!({
         "request_uri": pushed.request_uri,
         "expires_in": pushed.expires_in,

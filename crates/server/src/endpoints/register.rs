@@ -25,7 +25,9 @@ impl FromRequest<App> for JsonBody {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
         let value = request.headers().get(header::CONTENT_TYPE);
-        let value = value.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let value = value
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
         let essence = value.split(';').next().unwrap_or_default().trim();
         let wrong = |status, text| plain_error(status, "invalid_client_metadata", text);
         if !essence.eq_ignore_ascii_case("application/json") {
@@ -45,7 +47,10 @@ pub(crate) async fn register(
     headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Failed> {
-    let registered = app.engine.register(&body, bearer(&headers), &source).await?;
+    let registered = app
+        .engine
+        .register(&body, bearer(&headers), &source)
+        .await?;
     Ok((StatusCode::CREATED, NoStore(registered)).into_response())
 }
 
@@ -55,7 +60,11 @@ pub(crate) async fn read(
     source::From(source): source::From,
     headers: HeaderMap,
 ) -> Result<NoStore<RegistrationResponse>, Failed> {
-    Ok(NoStore(app.engine.read_registration(&client_id, bearer(&headers), &source).await?))
+    Ok(NoStore(
+        app.engine
+            .read_registration(&client_id, bearer(&headers), &source)
+            .await?,
+    ))
 }
 
 pub(crate) async fn update(
@@ -66,7 +75,11 @@ pub(crate) async fn update(
     JsonBody(body): JsonBody,
 ) -> Result<NoStore<RegistrationResponse>, Failed> {
     let bearer = bearer(&headers);
-    Ok(NoStore(app.engine.update_registration(&client_id, bearer, &body, &source).await?))
+    Ok(NoStore(
+        app.engine
+            .update_registration(&client_id, bearer, &body, &source)
+            .await?,
+    ))
 }
 
 pub(crate) async fn delete(
@@ -75,7 +88,9 @@ pub(crate) async fn delete(
     source::From(source): source::From,
     headers: HeaderMap,
 ) -> Result<Response, Failed> {
-    app.engine.delete_registration(&client_id, bearer(&headers), &source).await?;
+    app.engine
+        .delete_registration(&client_id, bearer(&headers), &source)
+        .await?;
     let mut answer = StatusCode::NO_CONTENT.into_response();
     no_store(answer.headers_mut());
     Ok(answer)

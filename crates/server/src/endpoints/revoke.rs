@@ -19,7 +19,9 @@ pub(crate) async fn revoke(
     headers: HeaderMap,
     ProgramForm(pairs): ProgramForm,
 ) -> Result<Response, Failed> {
-    app.engine.revoke(&pairs, authorization(&headers), &source).await?;
+    app.engine
+        .revoke(&pairs, authorization(&headers), &source)
+        .await?;
     let mut answer = StatusCode::OK.into_response();
     no_store(answer.headers_mut());
     Ok(answer)

@@ -16,5 +16,9 @@ pub(crate) async fn exchange(
     headers: HeaderMap,
     ProgramForm(pairs): ProgramForm,
 ) -> Result<NoStore<TokenResponse>, Failed> {
-    Ok(NoStore(app.engine.token(&pairs, authorization(&headers), &source).await?))
+    Ok(NoStore(
+        app.engine
+            .token(&pairs, authorization(&headers), &source)
+            .await?,
+    ))
 }

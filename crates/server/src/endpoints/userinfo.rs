@@ -15,5 +15,7 @@ pub(crate) async fn show(
     source::From(source): source::From,
     headers: HeaderMap,
 ) -> Result<NoStore<UserInfo>, Failed> {
-    Ok(NoStore(app.engine.userinfo(bearer(&headers), &source).await?))
+    Ok(NoStore(
+        app.engine.userinfo(bearer(&headers), &source).await?,
+    ))
 }

@@ -15,7 +15,11 @@ const PRE_SESSION_SECONDS: u64 = 60 * 60;
 const VALUE_CHARS_MAX: usize = 200;
 
 const fn names(secure: bool) -> (&'static str, &'static str) {
-    if secure { ("__Host-vst-session", "__Host-vst-pre") } else { ("vst-session", "vst-pre") }
+    if secure {
+        ("__Host-vst-session", "__Host-vst-pre")
+    } else {
+        ("vst-session", "vst-pre")
+    }
 }
 
 /// A browser.
@@ -37,7 +41,10 @@ impl FromRequestParts<App> for FromBrowser {
 
 /// The value of a cookie. Of several by one name none is believed (A12).
 fn read(headers: &HeaderMap, name: &str) -> Option<String> {
-    let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let all = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     let mut found = all.flat_map(|list| list.split(';')).filter_map(|pair| {
         let (key, value) = pair.trim().split_once('=')?;
         (key == name).then_some(value)
@@ -82,9 +89,19 @@ mod tests {
     fn cookies_are_locked_to_the_host() {
         let mut headers = HeaderMap::new();
         let set = CookieChange::Set(Secret::new("vss_x".to_owned()));
-        write(&mut headers, &Cookies { session: set, pre_session: CookieChange::Clear }, true);
-        let lines: Vec<_> =
-            headers.get_all(header::SET_COOKIE).iter().map(|v| v.to_str().unwrap()).collect();
+        write(
+            &mut headers,
+            &Cookies {
+                session: set,
+                pre_session: CookieChange::Clear,
+            },
+            true,
+        );
+        let lines: Vec<_> = headers
+            .get_all(header::SET_COOKIE)
+            .iter()
+            .map(|v| v.to_str().unwrap())
+            .collect();
         assert_eq!(
             lines,
             [

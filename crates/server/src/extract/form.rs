@@ -51,15 +51,22 @@ impl FromRequest<App> for ProgramForm {
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
         let secret_in_query = request.uri().query().is_some_and(|query| {
             let pairs = decode(query.as_bytes()).unwrap_or_default();
-            pairs.iter().any(|(name, _)| name == "client_secret" || name == "client_assertion")
+            pairs
+                .iter()
+                .any(|(name, _)| name == "client_secret" || name == "client_assertion")
         });
         if secret_in_query {
             let text = "credentials must not be in the query";
-            return Err(plain_error(StatusCode::UNAUTHORIZED, "invalid_client", text));
+            return Err(plain_error(
+                StatusCode::UNAUTHORIZED,
+                "invalid_client",
+                text,
+            ));
         }
-        read(request, app).await.map(Self).map_err(|failure| {
-            plain_error(failure.status(), "invalid_request", failure.text())
-        })
+        read(request, app)
+            .await
+            .map(Self)
+            .map_err(|failure| plain_error(failure.status(), "invalid_request", failure.text()))
     }
 }
 
@@ -68,21 +75,35 @@ pub(crate) async fn read(request: Request, app: &App) -> Result<Pairs, FormError
     if !is_form(request.headers()) {
         return Err(FormError::WrongType);
     }
-    let body = Bytes::from_request(request, app).await.map_err(|_| FormError::TooLarge)?;
+    let body = Bytes::from_request(request, app)
+        .await
+        .map_err(|_| FormError::TooLarge)?;
     decode(&body)
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = value.and_then(|value| value.split(';').next()).unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    let value = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = value
+        .and_then(|value| value.split(';').next())
+        .unwrap_or_default();
+    essence
+        .trim()
+        .eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 /// The WHATWG decoder, but refusing what it would replace.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Pairs, FormError> {
     let mut pairs = Vec::new();
-    for part in bytes.split(|byte| *byte == b'&').filter(|part| !part.is_empty()) {
-        let at = part.iter().position(|byte| *byte == b'=').unwrap_or(part.len());
+    for part in bytes
+        .split(|byte| *byte == b'&')
+        .filter(|part| !part.is_empty())
+    {
+        let at = part
+            .iter()
+            .position(|byte| *byte == b'=')
+            .unwrap_or(part.len());
         let (name, value) = part.split_at(at);
         let value = value.get(1..).unwrap_or_default();
         pairs.push((unescape(name)?, unescape(value)?));
@@ -99,18 +120,26 @@ fn unescape(bytes: &[u8]) -> Result<String, FormError> {
             b'%' => {
                 let mut digit = || char::from(rest.next()?).to_digit(16);
                 let value = digit().zip(digit()).map(|(high, low)| high * 16 + low);
-                value.and_then(|value| u8::try_from(value).ok()).ok_or(FormError::Malformed)?
+                value
+                    .and_then(|value| u8::try_from(value).ok())
+                    .ok_or(FormError::Malformed)?
             }
             other => other,
         });
     }
     let text = String::from_utf8(plain).map_err(|_| FormError::Malformed)?;
-    if text.contains('\0') { Err(FormError::Malformed) } else { Ok(text) }
+    if text.contains('\0') {
+        Err(FormError::Malformed)
+    } else {
+        Ok(text)
+    }
 }
 
 /// The first value of a name; empty is absent.
 pub(crate) fn value(pairs: &Pairs, name: &str) -> Option<String> {
-    let found = pairs.iter().find(|(key, value)| key == name && !value.is_empty());
+    let found = pairs
+        .iter()
+        .find(|(key, value)| key == name && !value.is_empty());
     found.map(|(_, value)| value.clone())
 }
 
@@ -127,8 +156,21 @@ mod tests {
     #[test]
     fn forms_are_decoded_strictly() {
         let ok = |text: &str| decode(text.as_bytes()).unwrap();
-        assert_eq!(ok("a=1&b=+%2B&&c&d="), [("a", "1"), ("b", " +"), ("c", ""), ("d", "")].map(|(a, b)| (a.to_owned(), b.to_owned())));
-        for bad in ["a=%", "a=%2", "a=%zz", "a=%ff", "a=%00", "%00=a", "a=\u{0}", "a=%ed%a0%80"] {
+        assert_eq!(
+            ok("a=1&b=+%2B&&c&d="),
+            [("a", "1"), ("b", " +"), ("c", ""), ("d", "")]
+                .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        );
+        for bad in [
+            "a=%",
+            "a=%2",
+            "a=%zz",
+            "a=%ff",
+            "a=%00",
+            "%00=a",
+            "a=\u{0}",
+            "a=%ed%a0%80",
+        ] {
             assert_eq!(decode(bad.as_bytes()), Err(FormError::Malformed), "{bad:?}");
         }
         assert_eq!(decode(b"a=\xff"), Err(FormError::Malformed));

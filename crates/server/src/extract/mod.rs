@@ -11,10 +11,15 @@ use axum::http::{HeaderMap, header};
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim())
+        .filter(|token| !token.is_empty())
 }
 
 /// The whole `Authorization` header; one that is not ASCII is there and wrong.
 pub(crate) fn authorization(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or("?"))
+    headers
+        .get(header::AUTHORIZATION)
+        .map(|value| value.to_str().unwrap_or("?"))
 }

@@ -1,7 +1,10 @@
 //! Where a request comes from: the peer, unless the peer is a configured proxy; then the last
 //! address in `X-Forwarded-For` that is not one (threats P4).
 
-use std::{convert::Infallible, net::{IpAddr, SocketAddr}};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+};
 
 use axum::{
     extract::{ConnectInfo, FromRequestParts},
@@ -21,10 +24,16 @@ impl FromRequestParts<App> for From {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        let peer = parts
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|info| info.0.ip());
         // Without a peer (tests in process) everybody is one stranger.
         let peer = peer.unwrap_or(IpAddr::from([0, 0, 0, 0])).to_canonical();
-        let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        let agent = parts
+            .headers
+            .get(header::USER_AGENT)
+            .and_then(|value| value.to_str().ok());
         Ok(Self(Source {
             ip: client_address(peer, &parts.headers, &app.settings.trusted_proxies),
             user_agent: agent.map(|agent| agent.chars().take(AGENT_CHARS_MAX).collect()),
@@ -38,11 +47,19 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAdd
         return peer;
     }
     let mut nearest = peer;
-    let lists = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-    let hops: Vec<&str> = lists.flat_map(|list| list.split(',')).map(str::trim).collect();
+    let lists = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let hops: Vec<&str> = lists
+        .flat_map(|list| list.split(','))
+        .map(str::trim)
+        .collect();
     for hop in hops.into_iter().rev() {
         // What does not parse was written by a stranger: stop at the last address that we believe.
-        let Ok(address) = hop.parse::<IpAddr>() else { break };
+        let Ok(address) = hop.parse::<IpAddr>() else {
+            break;
+        };
         nearest = address.to_canonical();
         if !trusted(&nearest) {
             break;
@@ -77,7 +94,11 @@ mod tests {
                 headers.insert("x-forwarded-for", header.parse().unwrap());
             }
             let found = client_address(peer.parse().unwrap(), &headers, &proxies);
-            assert_eq!(found, expected.parse::<IpAddr>().unwrap(), "{peer} {header}");
+            assert_eq!(
+                found,
+                expected.parse::<IpAddr>().unwrap(),
+                "{peer} {header}"
+            );
         }
     }
 }

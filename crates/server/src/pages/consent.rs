@@ -34,7 +34,16 @@ pub(crate) async fn decide(
     let (Some(ticket), Some(csrf)) = (once("ticket"), once("csrf")) else {
         return malformed(&app, FormError::Malformed);
     };
-    let scopes = pairs.iter().filter(|(name, _)| name == "scope").map(|(_, v)| v.clone()).collect();
-    let form = ConsentForm { ticket, approve, scopes, csrf };
+    let scopes = pairs
+        .iter()
+        .filter(|(name, _)| name == "scope")
+        .map(|(_, v)| v.clone())
+        .collect();
+    let form = ConsentForm {
+        ticket,
+        approve,
+        scopes,
+        csrf,
+    };
     answer(&app, app.engine.decide(form, &browser).await)
 }

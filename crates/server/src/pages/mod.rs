@@ -17,7 +17,11 @@ use axum::{
 };
 use vestibule_engine::{FailurePage, FailureStatus, Reply, Step};
 
-use crate::{App, extract::{cookies, form::FormError}, surface::FormAction};
+use crate::{
+    App,
+    extract::{cookies, form::FormError},
+    surface::FormAction,
+};
 
 use templates::{
     ConsentView, FailureView, LeaveView, SetupView, SignInView, SignedInView, SignedOutView,
@@ -45,7 +49,11 @@ pub(crate) fn answer(app: &App, reply: Reply) -> Response {
     if let Some(form_action) = form_action {
         answer.extensions_mut().insert(form_action);
     }
-    cookies::write(answer.headers_mut(), &reply.cookies, app.settings.secure_cookies);
+    cookies::write(
+        answer.headers_mut(),
+        &reply.cookies,
+        app.settings.secure_cookies,
+    );
     answer
 }
 
@@ -77,15 +85,25 @@ fn failure(app: &App, page: FailurePage) -> Response {
         FailureStatus::BadGateway => (StatusCode::BAD_GATEWAY, None),
         FailureStatus::BadRequest => (StatusCode::BAD_REQUEST, None),
         FailureStatus::Forbidden => (StatusCode::FORBIDDEN, None),
-        FailureStatus::TooMany { retry_after } => (StatusCode::TOO_MANY_REQUESTS, Some(retry_after)),
+        FailureStatus::TooMany { retry_after } => {
+            (StatusCode::TOO_MANY_REQUESTS, Some(retry_after))
+        }
         FailureStatus::Unavailable { retry_after } => {
             (StatusCode::SERVICE_UNAVAILABLE, Some(retry_after))
         }
     };
-    let view = FailureView::of(&app.settings.base, page.title, page.explanation, page.hint, Some(page.reference));
+    let view = FailureView::of(
+        &app.settings.base,
+        page.title,
+        page.explanation,
+        page.hint,
+        Some(page.reference),
+    );
     let mut answer = show(status, &view);
     if let Some(seconds) = retry_after {
-        answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        answer
+            .headers_mut()
+            .insert(header::RETRY_AFTER, seconds.into());
     }
     answer
 }
@@ -93,17 +111,29 @@ fn failure(app: &App, page: FailurePage) -> Response {
 /// A form or query that cannot be read.
 pub(crate) fn malformed(app: &App, problem: FormError) -> Response {
     let text = format!("The request cannot be read: {}.", problem.text());
-    let view = FailureView::of(&app.settings.base, "This request cannot be answered", text, None, None);
+    let view = FailureView::of(
+        &app.settings.base,
+        "This request cannot be answered",
+        text,
+        None,
+        None,
+    );
     show(problem.status(), &view)
 }
 
 pub(crate) fn not_found_page() -> Response {
     let text = "There is nothing at this address.".to_owned();
-    show(StatusCode::NOT_FOUND, &FailureView::of("", "Not found", text, None, None))
+    show(
+        StatusCode::NOT_FOUND,
+        &FailureView::of("", "Not found", text, None, None),
+    )
 }
 
 pub(crate) fn cross_site_page() -> Response {
     let text = "This form was sent from another site.".to_owned();
     let hint = Some("Start again from your app.".to_owned());
-    show(StatusCode::FORBIDDEN, &FailureView::of("", "Not from here", text, hint, None))
+    show(
+        StatusCode::FORBIDDEN,
+        &FailureView::of("", "Not from here", text, hint, None),
+    )
 }

@@ -29,7 +29,10 @@ pub(crate) async fn submit(
         Ok(pairs) => pairs,
         Err(problem) => return malformed(&app, problem),
     };
-    if ["ticket", "username", "password", "csrf"].iter().any(|name| form::repeats(&pairs, name)) {
+    if ["ticket", "username", "password", "csrf"]
+        .iter()
+        .any(|name| form::repeats(&pairs, name))
+    {
         return malformed(&app, FormError::Malformed);
     }
     let text = |name| form::value(&pairs, name).unwrap_or_default();

@@ -31,7 +31,12 @@ impl SignInView {
             }
         });
         let base = app.settings.base.clone();
-        Self { style: style(&base), base, page, problem }
+        Self {
+            style: style(&base),
+            base,
+            page,
+            problem,
+        }
     }
 }
 
@@ -74,7 +79,9 @@ impl ConsentView {
         };
         let redirect_note = match page.redirect_kind {
             RedirectKind::Https => "A web server will receive the key to your data.",
-            RedirectKind::Loopback => "A program on this computer will receive the key to your data.",
+            RedirectKind::Loopback => {
+                "A program on this computer will receive the key to your data."
+            }
             RedirectKind::PrivateUse => "An app on this device will receive the key to your data.",
         };
         let base = app.settings.base.clone();
@@ -96,8 +103,18 @@ impl ConsentView {
 
 fn groups(scopes: ScopeGroups) -> Vec<Group> {
     let groups = [
-        Group { title: "Look", note: "It can read, and change nothing.", class: "read", rows: scopes.read },
-        Group { title: "Change", note: "It can add and change things for you.", class: "write", rows: scopes.write },
+        Group {
+            title: "Look",
+            note: "It can read, and change nothing.",
+            class: "read",
+            rows: scopes.read,
+        },
+        Group {
+            title: "Change",
+            note: "It can add and change things for you.",
+            class: "write",
+            rows: scopes.write,
+        },
         Group {
             title: "Destroy",
             note: "It can delete things, or do what cannot be undone.",
@@ -105,13 +122,19 @@ fn groups(scopes: ScopeGroups) -> Vec<Group> {
             rows: scopes.destructive,
         },
     ];
-    groups.into_iter().filter(|group| !group.rows.is_empty()).collect()
+    groups
+        .into_iter()
+        .filter(|group| !group.rows.is_empty())
+        .collect()
 }
 
 fn duration(page: &ConsentPage) -> String {
     match page.stays_connected_seconds {
         Some(seconds) => format!("It stays connected for up to {}.", span(seconds)),
-        None => format!("It is connected for {}, then it has to ask again.", span(page.access_seconds)),
+        None => format!(
+            "It is connected for {}, then it has to ask again.",
+            span(page.access_seconds)
+        ),
     }
 }
 
@@ -121,7 +144,11 @@ fn span(seconds: u64) -> String {
         3_600..172_800 => (seconds / 3_600, "hour"),
         _ => (seconds / 86_400, "day"),
     };
-    if count == 1 { format!("1 {unit}") } else { format!("{count} {unit}s") }
+    if count == 1 {
+        format!("1 {unit}")
+    } else {
+        format!("{count} {unit}s")
+    }
 }
 
 fn date(seconds: u64) -> Option<String> {
@@ -147,7 +174,13 @@ impl FailureView {
         hint: Option<String>,
         reference: Option<String>,
     ) -> Self {
-        Self { style: style(base), title, explanation, hint, reference }
+        Self {
+            style: style(base),
+            title,
+            explanation,
+            hint,
+            reference,
+        }
     }
 }
 
@@ -160,7 +193,10 @@ pub(super) struct LeaveView {
 
 impl LeaveView {
     pub(super) fn of(app: &App, page: LeavePage) -> Self {
-        Self { style: style(&app.settings.base), page }
+        Self {
+            style: style(&app.settings.base),
+            page,
+        }
     }
 }
 
@@ -175,7 +211,11 @@ pub(super) struct SignedInView {
 impl SignedInView {
     pub(super) fn of(app: &App, page: SignedInPage) -> Self {
         let base = app.settings.base.clone();
-        Self { style: style(&base), base, page }
+        Self {
+            style: style(&base),
+            base,
+            page,
+        }
     }
 }
 
@@ -189,7 +229,10 @@ pub(super) struct SignedOutView {
 impl SignedOutView {
     pub(super) fn of(app: &App) -> Self {
         let base = app.settings.base.clone();
-        Self { style: style(&base), base }
+        Self {
+            style: style(&base),
+            base,
+        }
     }
 }
 
@@ -204,6 +247,10 @@ pub(super) struct SetupView {
 impl SetupView {
     pub(super) fn of(app: &App, page: SetupPage) -> Self {
         let base = app.settings.base.clone();
-        Self { style: style(&base), base, page }
+        Self {
+            style: style(&base),
+            base,
+            page,
+        }
     }
 }

@@ -26,10 +26,7 @@ fn show_once(made: &NewCredentials) {
     println!("The secret is shown this once; only its hash is kept.");
 }
 
-async fn with_hub<F>(
-    config: &ConfigArgs,
-    work: impl FnOnce(Hub) -> F,
-) -> Result<ExitCode, Failure>
+async fn with_hub<F>(config: &ConfigArgs, work: impl FnOnce(Hub) -> F) -> Result<ExitCode, Failure>
 where
     F: Future<Output = Result<Hub, Failure>>,
 {
@@ -77,7 +74,11 @@ impl ClientCommand {
             match action {
                 ClientAction::Add { name, scopes } => {
                     let scopes = ScopeSet::parse_tolerant(&scopes)?;
-                    show_once(&hub.engine.add_machine_client(&name, scopes, actor()).await?);
+                    show_once(
+                        &hub.engine
+                            .add_machine_client(&name, scopes, actor())
+                            .await?,
+                    );
                 }
                 ClientAction::List { json } => list_clients(&hub, json).await?,
                 ClientAction::Remove { client_id } => {
@@ -96,7 +97,12 @@ impl ClientCommand {
 async fn list_clients(hub: &Hub, json: bool) -> Result<(), Failure> {
     let clients = hub.store.list_clients(None, 1_000).await?;
     let name = |client: &vestibule_store::clients::StoredClient| {
-        client.metadata.client_name.as_ref().map_or("–", |name| name.as_str()).to_owned()
+        client
+            .metadata
+            .client_name
+            .as_ref()
+            .map_or("–", |name| name.as_str())
+            .to_owned()
     };
     if json {
         let rows: Vec<_> = clients
@@ -119,7 +125,10 @@ async fn list_clients(hub: &Hub, json: bool) -> Result<(), Failure> {
         println!("{door:<6} {standing:<12} {:<28} {id}", name(client));
     }
     let all = hub.store.count_clients().await?;
-    println!("{} of {all} stored clients. Registrations that nobody approved are not stored.", clients.len());
+    println!(
+        "{} of {all} stored clients. Registrations that nobody approved are not stored.",
+        clients.len()
+    );
     Ok(())
 }
 
@@ -180,7 +189,10 @@ impl InitialTokenCommand {
                         note,
                         uses,
                         life: Duration::from_secs(hours.saturating_mul(3_600)),
-                        scopes: scopes.as_deref().map(ScopeSet::parse_tolerant).transpose()?,
+                        scopes: scopes
+                            .as_deref()
+                            .map(ScopeSet::parse_tolerant)
+                            .transpose()?,
                         redirect_hosts,
                         client_credentials,
                     };
@@ -190,8 +202,12 @@ impl InitialTokenCommand {
                 InitialTokenAction::List => {
                     println!("{:<10} {:>5}  note", "hash", "uses");
                     for token in hub.store.list_initial_tokens(1_000).await? {
-                        let hash: String =
-                            token.hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+                        let hash: String = token
+                            .hash
+                            .iter()
+                            .take(4)
+                            .map(|byte| format!("{byte:02x}"))
+                            .collect();
                         println!("{hash:<10} {:>5}  {}", token.uses_left, token.note);
                     }
                 }

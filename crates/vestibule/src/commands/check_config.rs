@@ -32,7 +32,11 @@ impl CheckConfig {
         println!("  issuer     {}", checked.issuer.as_str());
         println!("  listen     {}", checked.listen);
         println!("  database   {}", checked.database.display());
-        println!("  doors      DCR {}, CIMD {} (first values; `vestibule settings show` has today's)", checked.dcr.as_str(), checked.cimd.as_str());
+        println!(
+            "  doors      DCR {}, CIMD {} (first values; `vestibule settings show` has today's)",
+            checked.dcr.as_str(),
+            checked.cimd.as_str()
+        );
         for resource in checked.resources.iter() {
             println!("  resource   {} ({})", resource.uri.as_str(), resource.name);
         }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod check_config;
+mod demo;
 mod serve;
 mod user;
 
@@ -45,6 +46,8 @@ enum Command {
     CheckConfig(check_config::CheckConfig),
     /// Make, list and remove stored clients
     Client(admin::ClientCommand),
+    /// Play the whole story on this machine: both doors, consent, a tool call
+    Demo(demo::Demo),
     /// Tokens that let their holder register while the DCR door says `token`
     InitialToken(admin::InitialTokenCommand),
     /// Credentials for resource servers that introspect tokens
@@ -64,6 +67,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::CheckConfig(command) => command.run(),
         Command::Client(command) => on_runtime(command.run()),
+        Command::Demo(command) => on_runtime(command.run()),
         Command::InitialToken(command) => on_runtime(command.run()),
         Command::Resource(command) => on_runtime(command.run()),
         Command::Routes(command) => command.run(),
@@ -77,7 +81,10 @@ fn on_runtime<F>(work: F) -> Result<ExitCode, Failure>
 where
     F: Future<Output = Result<ExitCode, Failure>>,
 {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
 }
 
 impl ConfigArgs {

@@ -52,8 +52,7 @@ impl Running {
     /// Serve on this listener.
     pub(crate) fn start(hub: &Hub, listener: TcpListener, config: &Checked) -> Self {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let settings =
-            HttpSettings::new(&config.issuer, config.trusted_proxies.clone());
+        let settings = HttpSettings::new(&config.issuer, config.trusted_proxies.clone());
         let app = App::new(hub.engine.clone(), settings.clone());
         let router = vestibule_server::router(app);
         let server = tokio::spawn(vestibule_server::serve(listener, router, settings, async {
@@ -61,7 +60,11 @@ impl Running {
             let _ = stopped.await;
         }));
         let background = tokio::spawn(Arc::clone(&hub.engine).run_background());
-        Self { background, server, stop }
+        Self {
+            background,
+            server,
+            stop,
+        }
     }
 
     /// Answer what is open, then end.
@@ -78,7 +81,9 @@ async fn show_setup_link(hub: &Hub, config: &Checked) -> Result<(), Failure> {
     if let Some(path) = hub.engine.create_setup_link().await? {
         // Not through the log: logs are shipped elsewhere, and this opens the hub.
         eprintln!();
-        eprintln!("  There is no account yet. Open this link, once, within a day, to make the first:");
+        eprintln!(
+            "  There is no account yet. Open this link, once, within a day, to make the first:"
+        );
         eprintln!("  {}{path}", config.issuer.as_str());
         eprintln!();
     }
@@ -89,7 +94,10 @@ fn start_logging(config: &Checked) {
     use tracing_subscriber::{EnvFilter, fmt};
     let filter = EnvFilter::try_new(&config.log_filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let builder = fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
+    let builder = fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours)
+        .with_writer(std::io::stderr);
     // A second subscriber (the demo's) is not an error.
     let started = if config.json_logs {
         builder.json().try_init()
@@ -101,7 +109,8 @@ fn start_logging(config: &Checked) {
     }
 }
 
-async fn shutdown_signal() {
+/// Ctrl-C or SIGTERM.
+pub(crate) async fn shutdown_signal() {
     let interrupt = tokio::signal::ctrl_c();
     #[cfg(unix)]
     {

@@ -67,7 +67,13 @@ impl UserCommand {
         let hub = wiring::assemble(&self.config.checked()?).await?;
         let engine = &hub.engine;
         match self.action {
-            Action::Add { name, password_stdin: _, admin, email, display_name } => {
+            Action::Add {
+                name,
+                password_stdin: _,
+                admin,
+                email,
+                display_name,
+            } => {
                 let new = vestibule_engine::NewAccount {
                     name: name.clone(),
                     password: secret_from_stdin()?,
@@ -81,8 +87,13 @@ impl UserCommand {
             Action::Disable { name } => set_disabled(&hub, &name, true).await?,
             Action::Enable { name } => set_disabled(&hub, &name, false).await?,
             Action::List { json } => list(&hub, json).await?,
-            Action::Password { name, password_stdin: _ } => {
-                engine.change_password(&name, secret_from_stdin()?, actor()).await?;
+            Action::Password {
+                name,
+                password_stdin: _,
+            } => {
+                engine
+                    .change_password(&name, secret_from_stdin()?, actor())
+                    .await?;
                 println!("Changed the password of {name}.");
             }
         }
@@ -123,7 +134,11 @@ async fn list(hub: &wiring::Hub, json: bool) -> Result<(), Failure> {
     let word = |yes| if yes { "yes" } else { "no" };
     for user in users {
         let (admin, disabled) = (word(user.admin), word(user.disabled));
-        println!("{:<24} {:<28} {admin:<6} {disabled}", user.name, user.id.as_str());
+        println!(
+            "{:<24} {:<28} {admin:<6} {disabled}",
+            user.name,
+            user.id.as_str()
+        );
     }
     Ok(())
 }

@@ -70,13 +70,20 @@ struct Problems(Vec<String>);
 
 impl Problems {
     fn take<T, E: std::fmt::Display>(&mut self, what: &str, result: Result<T, E>) -> Option<T> {
-        result.map_err(|failure| self.0.push(format!("{what}: {failure}"))).ok()
+        result
+            .map_err(|failure| self.0.push(format!("{what}: {failure}")))
+            .ok()
     }
 
     fn nets(&mut self, key: &str, values: &[String]) -> Vec<IpNet> {
         let parse = |text: &String| {
-            let net = text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
-            self.take(key, net.map_err(|_| format!("`{text}` is not a network such as 10.0.0.0/8")))
+            let net = text
+                .parse::<IpNet>()
+                .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
+            self.take(
+                key,
+                net.map_err(|_| format!("`{text}` is not a network such as 10.0.0.0/8")),
+            )
         };
         values.iter().filter_map(parse).collect()
     }
@@ -102,7 +109,9 @@ impl Checked {
             );
         }
         if !config.limits.enabled && !loopback {
-            problems.0.push("limits.enabled: may be false only with an issuer on loopback".to_owned());
+            problems
+                .0
+                .push("limits.enabled: may be false only with an issuer on loopback".to_owned());
         }
         let data_dir = match (&config.data_dir, file) {
             (Some(folder), _) => base.join(folder),
@@ -116,17 +125,21 @@ impl Checked {
         let cimd = CimdMode::parse(&config.doors.cimd).ok_or("off, listed or open");
         let cimd = problems.take("doors.cimd", cimd);
         if (dcr, cimd) == (Some(DcrMode::Off), Some(CimdMode::Off)) {
-            warnings.push("both doors are off: only clients that an admin made can connect".to_owned());
+            warnings
+                .push("both doors are off: only clients that an admin made can connect".to_owned());
         }
         if !["human", "json"].contains(&config.log.format.as_str()) {
             problems.0.push("log.format: `human` or `json`".to_owned());
         }
         if !(1..=30).contains(&config.fetch.deadline_seconds) {
-            problems.0.push("fetch.deadline_seconds: 1 to 30".to_owned());
+            problems
+                .0
+                .push("fetch.deadline_seconds: 1 to 30".to_owned());
         }
         let resources = resources(config, &mut problems, &mut warnings);
         let trusted_proxies = problems.nets("http.trusted_proxies", &config.http.trusted_proxies);
-        let denied_addresses = problems.nets("fetch.denied_addresses", &config.fetch.denied_addresses);
+        let denied_addresses =
+            problems.nets("fetch.denied_addresses", &config.fetch.denied_addresses);
         let (Some(issuer), Some(listen), Some(database), Some(dcr), Some(cimd), true) =
             (issuer, listen, database, dcr, cimd, problems.0.is_empty())
         else {
@@ -144,14 +157,21 @@ impl Checked {
             trusted_proxies,
             dcr,
             cimd,
-            extra_ca_files: config.fetch.extra_ca_files.iter().map(|path| base.join(path)).collect(),
+            extra_ca_files: config
+                .fetch
+                .extra_ca_files
+                .iter()
+                .map(|path| base.join(path))
+                .collect(),
             loopback_origins: config.fetch.loopback_origins.clone(),
             denied_addresses,
             fetch_deadline: Duration::from_secs(config.fetch.deadline_seconds),
             limits_enabled: config.limits.enabled,
             redirect_policy: match &config.redirects.private_schemes {
                 None => RedirectPolicy::default(),
-                Some(schemes) => RedirectPolicy { private_schemes: schemes.clone() },
+                Some(schemes) => RedirectPolicy {
+                    private_schemes: schemes.clone(),
+                },
             },
             json_logs: config.log.format == "json",
             log_filter: config.log.filter.clone(),
@@ -177,9 +197,13 @@ fn resources(config: &Config, problems: &mut Problems, warnings: &mut Vec<String
         let at = format!("resources[{index}]");
         let uri = ResourceUri::parse(&resource.uri)
             .map_err(|failure| format!("`{}`: {failure}", resource.uri));
-        let Some(uri) = problems.take(&at, uri) else { continue };
+        let Some(uri) = problems.take(&at, uri) else {
+            continue;
+        };
         if specs.iter().any(|known| known.uri.is_equivalent(&uri)) {
-            problems.0.push(format!("{at}: `{}` is there twice", resource.uri));
+            problems
+                .0
+                .push(format!("{at}: `{}` is there twice", resource.uri));
         }
         let mut scopes = Vec::new();
         for scope in &resource.scopes {
@@ -201,10 +225,17 @@ fn resources(config: &Config, problems: &mut Problems, warnings: &mut Vec<String
                 "{at}: no scope has `default = true`, so a client that asks for none gets nothing"
             ));
         }
-        specs.push(ResourceSpec { uri, name: resource.name.clone(), scopes, default: resource.default });
+        specs.push(ResourceSpec {
+            uri,
+            name: resource.name.clone(),
+            scopes,
+            default: resource.default,
+        });
     }
     if specs.iter().filter(|spec| spec.default).count() > 1 {
-        problems.0.push("resources: at most one can have `default = true`".to_owned());
+        problems
+            .0
+            .push("resources: at most one can have `default = true`".to_owned());
     }
     if specs.is_empty() {
         warnings.push("no [[resources]]: there is nothing that a token could be for".to_owned());
@@ -222,7 +253,10 @@ mod tests {
             base: PathBuf::from("/srv"),
             file: Some(PathBuf::from("/srv/vestibule.toml")),
         };
-        Checked::of(&loaded).err().map(|failure| failure.to_string()).unwrap_or_default()
+        Checked::of(&loaded)
+            .err()
+            .map(|failure| failure.to_string())
+            .unwrap_or_default()
     }
 
     /// GEN-01, AS-01, CIMD-82, QUIRK-35: what would be unsafe does not start.
@@ -251,7 +285,12 @@ mod tests {
     #[test]
     fn every_problem_is_reported_at_once() {
         let found = problems_of("issuer = \"ftp://x\"\nlisten = \"x\"\ndoors.cimd = \"x\"");
-        assert!(["issuer", "listen", "doors.cimd"].iter().all(|key| found.contains(key)), "{found}");
+        assert!(
+            ["issuer", "listen", "doors.cimd"]
+                .iter()
+                .all(|key| found.contains(key)),
+            "{found}"
+        );
     }
 
     #[test]

@@ -121,13 +121,18 @@ impl Default for Config {
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: "sqlite:vestibule.db".to_owned() }
+        Self {
+            url: "sqlite:vestibule.db".to_owned(),
+        }
     }
 }
 
 impl Default for Doors {
     fn default() -> Self {
-        Self { dcr: "open".to_owned(), cimd: "open".to_owned() }
+        Self {
+            dcr: "open".to_owned(),
+            cimd: "open".to_owned(),
+        }
     }
 }
 
@@ -150,7 +155,10 @@ impl Default for Limits {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: "human".to_owned(), filter: "info".to_owned() }
+        Self {
+            format: "human".to_owned(),
+            filter: "info".to_owned(),
+        }
     }
 }
 
@@ -172,21 +180,33 @@ pub(crate) fn load(
     let file = file.or_else(|| default_file.exists().then_some(default_file));
     let mut table = toml::Table::new();
     if let Some(path) = file {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
         // Parsed as a whole first: this error knows line and column.
-        toml::from_str::<Config>(&text)
-            .map_err(|source| ConfigError::Syntax { path: path.to_owned(), source })?;
-        table = text
-            .parse()
-            .map_err(|source| ConfigError::Syntax { path: path.to_owned(), source })?;
+        toml::from_str::<Config>(&text).map_err(|source| ConfigError::Syntax {
+            path: path.to_owned(),
+            source,
+        })?;
+        table = text.parse().map_err(|source| ConfigError::Syntax {
+            path: path.to_owned(),
+            source,
+        })?;
     }
     for (name, value) in environment {
         overlay(&mut table, &name, &value)?;
     }
     let config = table.try_into().map_err(ConfigError::Environment)?;
-    let base = file.and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
-    Ok(Loaded { config, base, file: file.map(Path::to_owned) })
+    let base = file
+        .and_then(Path::parent)
+        .map(Path::to_owned)
+        .unwrap_or_default();
+    Ok(Loaded {
+        config,
+        base,
+        file: file.map(Path::to_owned),
+    })
 }
 
 /// Names of the environment that are not configuration.
@@ -195,13 +215,17 @@ const NOT_CONFIGURATION: [&str; 2] = ["VESTIBULE_BIN", "VESTIBULE_CONFIG"];
 /// `VESTIBULE_HTTP__TRUSTED_PROXIES='["10.0.0.0/8"]'` sets `http.trusted_proxies`. A value that is
 /// not TOML is a string, so that `VESTIBULE_ISSUER=https://…` needs no quotes.
 fn overlay(table: &mut toml::Table, name: &str, value: &str) -> Result<(), ConfigError> {
-    let Some(key) = name.strip_prefix("VESTIBULE_") else { return Ok(()) };
+    let Some(key) = name.strip_prefix("VESTIBULE_") else {
+        return Ok(());
+    };
     if NOT_CONFIGURATION.contains(&name) {
         return Ok(());
     }
     let key = key.to_ascii_lowercase();
     let mut path: Vec<&str> = key.split("__").collect();
-    let Some(last) = path.pop() else { return Ok(()) };
+    let Some(last) = path.pop() else {
+        return Ok(());
+    };
     if !reference::is_known(&key.replace("__", ".")) {
         return Err(ConfigError::UnknownVariable(name.to_owned()));
     }
@@ -228,7 +252,9 @@ mod tests {
     use super::*;
 
     fn with_environment(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         load(Some(Path::new("/dev/null")), pairs).map(|loaded| loaded.config)
     }
 

@@ -53,10 +53,18 @@ pub(crate) fn markdown() -> String {
     );
     for option in OPTIONS {
         let default = option.default;
-        let default =
-            if default.contains(' ') { default.to_owned() } else { format!("`{default}`") };
+        let default = if default.contains(' ') {
+            default.to_owned()
+        } else {
+            format!("`{default}`")
+        };
         // Writing to a String cannot fail.
-        let _ = writeln!(page, "| `{}` | {default} | {} |", option.key, option.text.replace('|', "\\|"));
+        let _ = writeln!(
+            page,
+            "| `{}` | {default} | {} |",
+            option.key,
+            option.text.replace('|', "\\|")
+        );
     }
     page
 }
@@ -72,7 +80,9 @@ mod tests {
         let full = Config {
             data_dir: Some("d".into()),
             master_key_file: Some("m".into()),
-            redirects: Redirects { private_schemes: Some(vec![]) },
+            redirects: Redirects {
+                private_schemes: Some(vec![]),
+            },
             ..Config::default()
         };
         let mut keys = Vec::new();
