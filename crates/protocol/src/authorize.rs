@@ -60,6 +60,10 @@ impl AuthorizeParams {
 }
 
 /// OpenID Connect Core §3.1.2.1, `prompt`.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four words that combine freely"
+)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Prompt {
     /// Show nothing.

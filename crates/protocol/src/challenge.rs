@@ -43,7 +43,7 @@ impl Challenge {
                     .chars()
                     .filter(|c| matches!(c, ' '..='~') && !matches!(c, '"' | '\\'))
                     .collect();
-                text.push_str(&format!("{separator}{name}=\"{quoted}\""));
+                text.extend([separator, name, "=\"", &quoted, "\""]);
                 separator = ", ";
             }
         }

@@ -63,179 +63,189 @@ fn claims_of(jwt: &str) -> Option<Json> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
-    use crate::error_code::ErrorCode;
+    use crate::{client_metadata::ApplicationType, error_code::ErrorCode};
 
     const ID: &str = "https://app.example.com/client.json";
 
-    fn document(change: impl Fn(&mut serde_json::Map<String, serde_json::Value>)) -> Vec<u8> {
-        let mut value = serde_json::json!({
+    /// A good document with these members changed; `null` takes one out.
+    fn judge(change: &Value) -> Result<ClientMetadata, MetadataError> {
+        let mut body = json!({
             "client_id": ID, "client_name": "App", "redirect_uris": ["https://app.example.com/cb"],
         });
-        change(value.as_object_mut().unwrap());
-        value.to_string().into_bytes()
+        let members = body.as_object_mut().unwrap();
+        for (name, value) in change.as_object().unwrap() {
+            members.insert(name.clone(), value.clone());
+        }
+        members.retain(|_, value| !value.is_null());
+        read(body.to_string().as_bytes(), ID, &RedirectPolicy::default())
+            .map(|(metadata, _)| metadata)
     }
 
-    fn set(name: &'static str, value: serde_json::Value) -> Vec<u8> {
-        document(move |members| {
-            members.insert(name.to_owned(), value.clone());
-        })
+    /// Each change is refused, with a reason that names the member.
+    fn refused(member: &str, changes: impl IntoIterator<Item = Value>) {
+        for change in changes {
+            let failure = judge(&change).map(|_| ()).expect_err(&change.to_string());
+            assert!(failure.reason().starts_with(member), "{change}: {failure}");
+        }
     }
 
-    fn judge(bytes: &[u8]) -> Result<ClientMetadata, MetadataError> {
-        read(bytes, ID, &RedirectPolicy::default()).map(|(metadata, _)| metadata)
+    fn keys(member: &str) -> Value {
+        json!({"keys": [{"kty": "EC", "crv": "P-256", member: "x"}]})
     }
 
-    /// CIMD-16, CIMD-17, CIMD-11, CIMD-27, CIMD-28, CIMD-29, CIMD-30, CIMD-31, CIMD-32, CIMD-57,
-    /// MCP-AS-22, MCP-AS-23, R20: what makes a document worthless.
+    /// CIMD-16, CIMD-17, CIMD-11, MCP-AS-20, MCP-AS-22, MCP-AS-23: a document says whose it is, in
+    /// the octets of the URL, and has what MCP needs.
     #[test]
-    fn documents_that_are_refused() {
-        use serde_json::json;
-        let statement = |claims: serde_json::Value| {
-            let payload = URL_SAFE_NO_PAD.encode(claims.to_string());
-            json!(format!("eyJhbGciOiJub25lIn0.{payload}."))
-        };
-        let key = |member: &str| json!({"keys": [{"kty": "EC", "crv": "P-256", member: "x"}]});
-        let mut bad = vec![
-            b"[]".to_vec(),
-            b"null".to_vec(),
-            b"{}x".to_vec(),
-            b"\xff".to_vec(),
-            document(|members| {
-                members.remove("client_id");
-            }),
-            document(|members| {
-                members.remove("client_name");
-            }),
-            document(|members| {
-                members.remove("redirect_uris");
-            }),
-            set("client_id", json!(1)),
-            set("redirect_uris", json!([])),
-            set(
-                "redirect_uris",
-                json!(["https://app.example.com/cb", "javascript:alert(1)"]),
-            ),
-            set("client_secret", json!("")),
-            set("client_secret", json!("s")),
-            set("client_secret_expires_at", json!(0)),
-            set(
-                "token_endpoint_auth_methods_supported",
-                json!(["none", "client_secret_basic"]),
-            ),
-            set(
-                "software_statement",
-                statement(json!({"client_secret": "x"})),
-            ),
-            set(
-                "software_statement",
-                statement(json!({"token_endpoint_auth_method": "client_secret_post"})),
-            ),
-            set(
-                "software_statement",
-                statement(json!({"token_endpoint_auth_methods_supported": ["client_secret_jwt"]})),
-            ),
-            set("software_statement", statement(json!({"jwks": key("d")}))),
-            set("grant_types", json!(["implicit"])),
-            set("jwks_uri", json!("http://app.example.com/jwks")),
-        ];
-        for method in [
+    fn a_document_is_of_its_own_url() {
+        refused(
+            "client_id",
+            [
+                json!({"client_id": null}),
+                json!({"client_id": 1}),
+                json!({"client_id": "https://app.example.com:443/client.json"}),
+                json!({"client_id": "https://app.example.com/client.json/"}),
+                json!({"client_id": "https://APP.example.com/client.json"}),
+                json!({"client_id": "https://app.example.com/%63lient.json"}),
+            ],
+        );
+        refused(
+            "client_name",
+            [json!({"client_name": null}), json!({"client_name": ""})],
+        );
+        refused(
+            "redirect_uris",
+            [
+                json!({"redirect_uris": null}),
+                json!({"redirect_uris": []}),
+                json!({"redirect_uris": ["https://app.example.com/cb", "javascript:alert(1)"]}),
+            ],
+        );
+        let no_objects: [&[u8]; 6] = [b"", b"[]", b"null", b"{}x", b"\xff", b"{\"client_id\":"];
+        for bytes in no_objects {
+            assert!(read(bytes, ID, &RedirectPolicy::default()).is_err());
+        }
+        let twice = format!(r#"{{"client_id":"{ID}","client_id":"{ID}","client_name":"App"}}"#);
+        assert!(read(twice.as_bytes(), ID, &RedirectPolicy::default()).is_err());
+    }
+
+    /// CIMD-27, CIMD-28, CIMD-29, CIMD-30, R20: whatever is secret makes a document worthless.
+    #[test]
+    fn a_document_that_holds_a_secret_is_refused() {
+        refused(
+            "client_secret",
+            [
+                json!({"client_secret": ""}),
+                json!({"client_secret": "s"}),
+                json!({"client_secret": 0}),
+                json!({"client_secret_expires_at": 0}),
+            ],
+        );
+        let methods = [
             "client_secret_post",
             "client_secret_basic",
             "client_secret_jwt",
+        ];
+        refused(
+            "token_endpoint_auth_method",
+            methods.map(|method| json!({"token_endpoint_auth_method": method})),
+        );
+        refused(
+            "token_endpoint_auth_methods_supported",
+            methods
+                .map(|method| json!({"token_endpoint_auth_methods_supported": ["none", method]})),
+        );
+        let private = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+        refused("jwks", private.map(|member| json!({"jwks": keys(member)})));
+        refused("jwks", [json!({"jwks": {"keys": [{"kty": "oct"}]}})]);
+    }
+
+    /// CIMD-31, CIMD-38, CIMD-39: the bans reach into a statement, which is believed nothing else.
+    #[test]
+    fn a_statement_may_not_hold_a_secret_either() {
+        let statement = |claims: Value| {
+            let payload = URL_SAFE_NO_PAD.encode(claims.to_string());
+            json!({"software_statement": format!("eyJhbGciOiJub25lIn0.{payload}.")})
+        };
+        refused(
+            "software_statement",
+            [
+                statement(json!({"client_secret": "x"})),
+                statement(json!({"client_secret_expires_at": 0})),
+                statement(json!({"token_endpoint_auth_method": "client_secret_post"})),
+                statement(json!({"token_endpoint_auth_methods_supported": ["client_secret_jwt"]})),
+                statement(json!({"jwks": keys("d")})),
+            ],
+        );
+        let plain = judge(&json!({})).unwrap();
+        for harmless in [
+            statement(json!({"client_name": "Bank", "redirect_uris": ["https://evil.example/"]})),
+            json!({"software_statement": "not a JWT"}),
+            json!({"software_statement": 1}),
         ] {
-            bad.push(set("token_endpoint_auth_method", json!(method)));
-        }
-        for other in [
-            "https://app.example.com:443/client.json",
-            "https://app.example.com/client.json/",
-            "https://APP.example.com/client.json",
-        ] {
-            bad.push(set("client_id", json!(other)));
-        }
-        for member in ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] {
-            bad.push(set("jwks", key(member)));
-        }
-        bad.push(document(|members| {
-            members.insert("jwks".into(), key("x"));
-            members.insert("jwks_uri".into(), json!("https://app.example.com/jwks"));
-        }));
-        bad.push(document(|members| {
-            members.insert("token_endpoint_auth_method".into(), json!("none"));
-            members.insert(
-                "token_endpoint_auth_methods_supported".into(),
-                json!(["private_key_jwt"]),
-            );
-        }));
-        for bytes in bad {
-            assert!(
-                judge(&bytes).is_err(),
-                "{}",
-                String::from_utf8_lossy(&bytes)
-            );
+            assert_eq!(judge(&harmless).as_ref(), Ok(&plain), "{harmless}");
         }
     }
 
-    /// CIMD-59: none of the declared methods is ours → `unauthorized_client`.
+    /// CIMD-24, CIMD-26, CIMD-32, CIMD-57: what contradicts itself, or leaves nothing usable.
+    #[test]
+    fn a_document_that_contradicts_itself_is_refused() {
+        let other = json!({"token_endpoint_auth_method": "none",
+            "token_endpoint_auth_methods_supported": ["private_key_jwt"]});
+        refused("token_endpoint_auth_method", [other]);
+        let both = json!({"jwks": keys("x"), "jwks_uri": "https://app.example.com/jwks"});
+        refused("jwks", [both]);
+        refused(
+            "jwks_uri",
+            [json!({"jwks_uri": "http://app.example.com/jwks"})],
+        );
+        refused("grant_types", [json!({"grant_types": ["implicit"]})]);
+        refused("response_types", [json!({"response_types": ["token"]})]);
+    }
+
+    /// CIMD-32, CIMD-59: none of the declared methods is usable here → `unauthorized_client`.
     #[test]
     fn a_document_without_a_usable_method_is_unauthorized() {
-        for value in ["spiffe_jwt", "tls_client_auth"] {
-            let failure = judge(&set("token_endpoint_auth_method", value.into())).unwrap_err();
-            assert_eq!(failure.code(), ErrorCode::UnauthorizedClient);
+        for method in ["spiffe_jwt", "tls_client_auth", "private_key_jwt"] {
+            let failure = judge(&json!({"token_endpoint_auth_method": method}));
+            let code = failure.map(|_| ()).unwrap_err().code();
+            assert_eq!(code, ErrorCode::UnauthorizedClient, "{method}");
         }
-        let keyless = judge(&set("token_endpoint_auth_method", "private_key_jwt".into()));
-        assert_eq!(keyless.unwrap_err().code(), ErrorCode::UnauthorizedClient);
     }
 
-    /// CIMD-22, CIMD-23, CIMD-24, CIMD-25, CIMD-26, CIMD-54, CIMD-55, CIMD-58: what is tolerated.
+    /// CIMD-22, CIMD-23, CIMD-24, CIMD-25, CIMD-54, CIMD-55, CIMD-58: what is tolerated, and what
+    /// absence means.
     #[test]
     fn documents_that_are_tolerated() {
-        use crate::client_metadata::{ApplicationType, AuthMethod};
-        use serde_json::json;
-        let plain = judge(&document(|_| {})).unwrap();
+        let good = |change: Value| judge(&change).unwrap();
+        let plain = good(json!({}));
         assert!(plain.auth_methods.is_public());
-        let many = judge(&document(|members| {
-            members.insert(
-                "token_endpoint_auth_methods_supported".into(),
-                json!(["private_key_jwt"]),
-            );
-            members.insert("jwks_uri".into(), json!("https://app.example.com/jwks"));
-        }));
-        assert!(!many.unwrap().auth_methods.accepts(AuthMethod::None));
-        let mixed = set(
-            "token_endpoint_auth_methods_supported",
-            json!(["none", "private_key_jwt", "spiffe_jwt"]),
-        );
+        let key = json!({"token_endpoint_auth_methods_supported": ["private_key_jwt"],
+            "jwks_uri": "https://app.example.com/jwks"});
         assert!(
-            judge(&mixed)
-                .unwrap()
+            !good(key)
                 .auth_methods
-                .accepts(AuthMethod::None)
+                .accepts(crate::client_metadata::AuthMethod::None)
         );
-        let local = judge(&set("redirect_uris", json!(["http://127.0.0.1/callback"]))).unwrap();
+        let mixed = json!(["none", "private_key_jwt", "spiffe_jwt"]);
+        let mixed = good(json!({"token_endpoint_auth_methods_supported": mixed}));
+        assert_eq!(mixed, plain);
+        let local = good(json!({"redirect_uris": ["http://127.0.0.1/callback"]}));
         assert_eq!(local.application_type, ApplicationType::Native);
-        let grants = json!([
+        let web =
+            json!({"redirect_uris": ["http://127.0.0.1/callback"], "application_type": "web"});
+        assert_eq!(good(web).application_type, ApplicationType::Native);
+        let grants = [
             "authorization_code",
-            "refresh_token",
-            "urn:ietf:params:oauth:grant-type:jwt-bearer"
-        ]);
-        assert!(
-            judge(&set("grant_types", grants))
-                .unwrap()
-                .grant_types
-                .refresh_token
+            "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            "client_credentials",
+        ];
+        assert_eq!(good(json!({"grant_types": grants})), plain);
+        assert_eq!(
+            good(json!({"@context": {"x": [1]}, "client_id_expires_at": 0})),
+            plain
         );
-        for (name, value) in [
-            ("client_uri", json!("javascript:alert(1)")),
-            ("logo_uri", json!("data:image/png;base64,x")),
-            ("@context", json!({"x": [1]})),
-            ("client_id_expires_at", json!(0)),
-            ("policy_uri", json!(7)),
-        ] {
-            let read = judge(&set(name, value)).unwrap();
-            assert!(
-                read.client_uri.is_none() && read.logo_uri.is_none() && read.policy_uri.is_none()
-            );
-        }
     }
 }

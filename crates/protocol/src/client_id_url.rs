@@ -183,7 +183,7 @@ fn check_host(url: &Url, authority: &str) -> Result<(), ClientIdUrlError> {
         return Err(E::Host);
     }
     match (url.port_or_known_default(), authority.rsplit_once(':')) {
-        (Some(0), _) | (None, _) => Err(E::Port),
+        (Some(0) | None, _) => Err(E::Port),
         (_, Some((_, port))) if port.is_empty() || !port.bytes().all(|b| b.is_ascii_digit()) => {
             Err(E::Port)
         }

@@ -120,7 +120,7 @@ impl Issuer {
 mod tests {
     use super::*;
 
-    /// AS-01, GEN-01, QUIRK-35, P14: one plain string.
+    /// AS-01, GEN-01, MCP-AS-06, QUIRK-35, P14: one plain string.
     #[test]
     fn issuer_rules() {
         use IssuerError as E;

@@ -385,7 +385,7 @@ mod tests {
         RedirectUri::parse(raw, &RedirectPolicy::default()).unwrap()
     }
 
-    /// RU-01, RU-02, RU-06, RU-07, DCR-18, DCR-25, QUIRK-20, R1, R2, R3, A5, MCP-AS-07.
+    /// NAT-01, RU-01, RU-02, RU-06, RU-07, DCR-18, DCR-25, QUIRK-20, R1, R2, R3, A5, MCP-AS-07.
     #[test]
     fn registration_rules() {
         use RedirectUriError as E;

@@ -153,7 +153,7 @@ mod tests {
         ResourceUri::parse(raw).unwrap()
     }
 
-    /// RI-10, QUIRK-25, QUIRK-38, MCP-AS-18: what may differ, and what may not.
+    /// RI-10, RI-11, QUIRK-25, QUIRK-38, MCP-AS-18: what may differ, and what may not.
     #[test]
     fn equivalent_spellings() {
         #[rustfmt::skip]

@@ -20,6 +20,10 @@ pub struct MetadataInputs {
 }
 
 /// RFC 8414 §2.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the members of RFC 8414 are what they are"
+)]
 #[derive(Clone, Debug, Serialize)]
 pub struct ServerMetadata {
     issuer: String,

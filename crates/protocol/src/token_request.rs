@@ -287,6 +287,13 @@ mod tests {
 
     use super::*;
 
+    /// Form, Authorization header, what is read.
+    type Row<'a> = (
+        Vec<(&'a str, &'a str)>,
+        Option<String>,
+        Result<&'a str, ErrorCode>,
+    );
+
     fn form(pairs: &[(&str, &str)]) -> Form {
         try_form(pairs).unwrap()
     }
@@ -336,7 +343,7 @@ mod tests {
         };
         let type_ok = ("client_assertion_type", JWT_BEARER);
         #[rustfmt::skip]
-        let rows: Vec<(Vec<(&str, &str)>, Option<String>, Result<&str, ErrorCode>)> = vec![
+        let rows: Vec<Row<'_>> = vec![
             (vec![("client_id", "a")],                                       None,                   Ok("none a")),
             (vec![("client_id", "a"), ("client_secret", "")],                None,                   Ok("none a")),
             (vec![("client_id", "a"), ("client_secret", "s")],               None,                   Ok("post a s")),

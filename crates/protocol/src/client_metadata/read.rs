@@ -37,6 +37,9 @@ pub(super) fn metadata(
         ));
     }
     let credentials = credentials(&mut reader)?;
+    for name in unmet(&reader) {
+        reader.optional::<()>(Err(wrong(name, "is not supported here")))?;
+    }
     if grant_types.client_credentials && credentials.methods.is_public() {
         return Err(wrong(
             "grant_types",
@@ -125,6 +128,36 @@ fn grants(reader: &Reader<'_>) -> Result<GrantTypes, MetadataError> {
         }
     }
     Ok(grants)
+}
+
+/// Demands that we do not meet, which a client must not believe to be met (DCR-14).
+fn unmet(reader: &Reader<'_>) -> Vec<&'static str> {
+    const WORDS: [&str; 7] = [
+        "authorization_encrypted_response_alg",
+        "id_token_encrypted_response_alg",
+        "introspection_encrypted_response_alg",
+        "introspection_signed_response_alg",
+        "request_object_encryption_alg",
+        "userinfo_encrypted_response_alg",
+        "userinfo_signed_response_alg",
+    ];
+    const FLAGS: [&str; 3] = [
+        "dpop_bound_access_tokens",
+        "require_signed_request_object",
+        "tls_client_certificate_bound_access_tokens",
+    ];
+    let subject = reader.get("subject_type");
+    let private = subject.is_some_and(|kind| kind.as_text() != Some("public"));
+    let words = WORDS.into_iter().filter(|name| reader.get(name).is_some());
+    let demanded = |name: &&str| {
+        reader
+            .get(name)
+            .is_some_and(|value| *value != Json::Bool(false))
+    };
+    words
+        .chain(FLAGS.into_iter().filter(demanded))
+        .chain(private.then_some("subject_type"))
+        .collect()
 }
 
 /// RU-*, DCR-17, DCR-18: one bad URI refuses the whole body, nothing is dropped in silence

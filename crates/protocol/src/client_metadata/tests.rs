@@ -34,8 +34,8 @@ fn code(change: &Value) -> ErrorCode {
     register(change).map(|_| ()).expect_err("is refused").code()
 }
 
-/// DCR-02, DCR-16, DCR-19, DCR-20, DCR-21, DCR-22, DCR-25, DCR-27, DCR-29, DCR-30, DCR-31, ODCR-04,
-/// ODCR-06, ODCR-11, R7, R20: each breaks one rule, and is told with the code for it.
+/// DCR-02, DCR-16, DCR-19, DCR-20, DCR-21, DCR-22, DCR-27, DCR-29, DCR-30, DCR-31, ODCR-04,
+/// ODCR-06, ODCR-11, R20: each breaks one rule, and is told with the code for it.
 #[test]
 fn bodies_that_break_a_rule_of_metadata() {
     let key = |member: &str| json!({"jwks": {"keys": [{"kty": "EC", member: "x"}]}});
@@ -94,8 +94,28 @@ fn bodies_that_break_a_rule_of_metadata() {
         json!({"require_auth_time": "true"}),
         json!({"require_pushed_authorization_requests": 1}),
         json!({"x": "\u{0}"}),
+        json!({"subject_type": "pairwise"}),
+        json!({"id_token_encrypted_response_alg": "RSA-OAEP"}),
+        json!({"userinfo_signed_response_alg": "RS256"}),
+        json!({"dpop_bound_access_tokens": true}),
+        json!({"tls_client_certificate_bound_access_tokens": true}),
+        json!({"require_signed_request_object": true}),
     ];
     rows.extend(["d", "p", "q", "dp", "dq", "qi", "oth", "k"].map(key));
+    for change in rows {
+        assert_eq!(code(&change), ErrorCode::InvalidClientMetadata, "{change}");
+    }
+}
+
+/// DCR-25, DCR-30, R7: a link is https, or it is refused by name.
+#[test]
+fn bodies_with_links_that_a_browser_could_run() {
+    #[rustfmt::skip]
+    let bad = [
+        "javascript:alert(1)", "JavaScript:alert(1)", "data:image/png;base64,x", "file:///etc/passwd", "vbscript:x",
+        "blob:x", "about:blank", "ftp://app.example", "ws://app.example", "https://u@app.example/",
+        "https://app.example/\u{1}", "https://app.example\\x", "https://app.example/a b", "//app.example/x", "x",
+    ];
     for link in [
         "client_uri",
         "logo_uri",
@@ -103,16 +123,15 @@ fn bodies_that_break_a_rule_of_metadata() {
         "policy_uri",
         "jwks_uri",
     ] {
-        #[rustfmt::skip]
-        let bad = [
-            "javascript:alert(1)", "data:image/png;base64,x", "file:///etc/passwd", "vbscript:x", "blob:x", "about:blank",
-            "ftp://app.example", "ws://app.example", "https://u@app.example/", "https://app.example/\u{1}",
-            "https://app.example\\x", "https://app.example/a b", "//app.example/x", "x",
-        ];
-        rows.extend(bad.map(|url| json!({link: url})));
-    }
-    for change in rows {
-        assert_eq!(code(&change), ErrorCode::InvalidClientMetadata, "{change}");
+        for url in bad {
+            let failure = register(&json!({link: url})).map(|_| ()).unwrap_err();
+            assert_eq!(
+                failure.code(),
+                ErrorCode::InvalidClientMetadata,
+                "{link} {url}"
+            );
+            assert!(failure.reason().starts_with(link), "{link} {url}");
+        }
     }
 }
 
@@ -153,6 +172,7 @@ fn bodies_that_are_tolerated() {
         json!({"grant_types": [], "response_types": []}),
         json!({"grant_types": ["authorization_code", "implicit"], "response_types": ["code", "token"]}),
         json!({"application_type": "native"}),
+        json!({"subject_type": "public", "dpop_bound_access_tokens": false}),
         json!({"application_type": "web", "redirect_uris": ["https://app.example/cb", "http://localhost/cb"]}),
         json!({"redirect_uris": (0..20).map(|n| format!("https://app.example/{n}")).collect::<Vec<_>>()}),
         json!({"jwks": {"keys": keys}}),
@@ -232,7 +252,7 @@ fn the_methods_of_a_client() {
     assert_eq!(failure.code(), ErrorCode::UnauthorizedClient);
 }
 
-/// DCR-16, DCR-27, AC-10: acting for itself is for clients that authenticate and that somebody
+/// DCR-16, DCR-27, ODCR-01, AC-10: acting for itself is for clients that authenticate and that somebody
 /// vouched for; it needs no redirect.
 #[test]
 fn machine_clients_need_a_voucher_and_a_method() {
@@ -261,6 +281,8 @@ fn a_document_loses_what_it_does_not_need() {
         json!({"contacts": "ops@app.example"}),
         json!({"software_version": 1}),
         json!({"default_max_age": "soon"}),
+        json!({"subject_type": "pairwise"}),
+        json!({"dpop_bound_access_tokens": true}),
         json!({"client_name#de": 1}),
         json!({"id_token_signed_response_alg": "ES512"}),
         json!({"post_logout_redirect_uris": ["http://app.example/bye"]}),
@@ -292,7 +314,7 @@ fn names_in_other_languages_are_kept() {
     assert_eq!(found, [("DE", "Programm"), ("ja-Jpan-JP", "アプリ")]);
 }
 
-/// R10, CIMD-77, CIMD-78, DCRM-18: what a consent was given to, and what it was not.
+/// R10, CIMD-77, CIMD-78, DCRM-18, ODCR-13: what a consent was given to, and what it was not.
 #[test]
 fn the_security_digest_sees_what_matters() {
     let digest = |change: Value| register(&change).unwrap().security_digest();
@@ -312,6 +334,8 @@ fn the_security_digest_sees_what_matters() {
         json!({"redirect_uris": ["https://app.example/cb", "https://evil.example/cb"]}),
         json!({"token_endpoint_auth_method": "none"}),
         json!({"client_name": "Other"}),
+        json!({"client_name": "Caf\u{e9}"}),
+        json!({"client_name": "Cafe\u{301}"}),
         json!({"jwks_uri": "https://app.example/jwks"}),
         key("a"),
         key("b"),

@@ -58,8 +58,8 @@ fn the_documents_of_live_clients_are_understood() {
     }
 }
 
-/// DCR-12, DCR-13, DCR-14, DCR-15, ODCR-05, QUIRK-20, QUIRK-43, QUIRK-44, QUIRK-48: no client of
-/// the catalogue is turned away.
+/// DCR-12, DCR-13, DCR-14, DCR-15, ODCR-05, AC-15, QUIRK-20, QUIRK-43, QUIRK-44, QUIRK-48: no
+/// client of the catalogue is turned away.
 #[test]
 fn the_bodies_of_live_clients_are_registered() {
     #[rustfmt::skip]
@@ -107,7 +107,7 @@ fn the_three_redirects_of_cursor_are_kept() {
     );
 }
 
-/// QUIRK-19, QUIRK-21, CIMD-33: what was accepted at the door is accepted at authorize, also after
+/// QUIRK-19, QUIRK-21, CIMD-33, MCP-AS-25: what was accepted at the door is accepted at authorize, also after
 /// the row was written and read.
 #[test]
 fn every_registered_redirect_is_accepted_later() {
