@@ -1,0 +1,46 @@
+//! Real clients, by each door that they know, against the built hub and a real MCP server.
+
+use vestibule_conformance::{Doors, Stage};
+
+async fn plays(script: &str, arguments: &[&str], expected: &[&str]) {
+    let stage = Stage::start(Doors::default()).await;
+    let told = stage.node(script, arguments).await;
+    for line in expected {
+        assert!(told.contains(line), "{script} {arguments:?} did not say `{line}`:\n{told}");
+    }
+    let log = stage.log();
+    assert!(!log.contains("panicked"), "the hub panicked:\n{log}");
+}
+
+const ALL: &[&str] = &["signed in, tool called", "refreshed", "stepped up"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_typescript_sdk_v1_walks_in_by_registration() {
+    plays("sdk.mjs", &["v1", "dcr"], ALL).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_typescript_sdk_v1_walks_in_by_document() {
+    plays("sdk.mjs", &["v1", "cimd"], ALL).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_typescript_sdk_v2_walks_in_by_registration() {
+    plays("sdk.mjs", &["v2", "dcr"], ALL).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_typescript_sdk_v2_walks_in_by_document() {
+    plays("sdk.mjs", &["v2", "cimd"], ALL).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_official_conformance_suite_has_no_complaint() {
+    let port = vestibule_conformance::free_port().to_string();
+    plays("suite.mjs", &[&port], &["suite passed"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn openid_client_signs_a_person_in() {
+    plays("openid.mjs", &[], &["identified", "revoked"]).await;
+}
