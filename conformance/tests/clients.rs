@@ -44,3 +44,38 @@ async fn the_official_conformance_suite_has_no_complaint() {
 async fn openid_client_signs_a_person_in() {
     plays("openid.mjs", &[], &["identified", "revoked"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mcp_remote_walks_in_by_registration() {
+    let port = vestibule_conformance::free_port().to_string();
+    plays("bridge.mjs", &[&port], &["signed in, tool called"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_inspector_walks_in_by_registration() {
+    let port = vestibule_conformance::free_port().to_string();
+    plays("inspector.mjs", &["dcr", &port], &["signed in, tool called"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_inspector_walks_in_by_document() {
+    let port = vestibule_conformance::free_port().to_string();
+    plays("inspector.mjs", &["cimd", &port], &["signed in, tool called"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_client_with_a_key_proves_itself_everywhere() {
+    let expected = ["redeemed with a key", "weaker and replayed proofs were refused"];
+    plays("keyed.mjs", &[], &expected).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_python_sdk_walks_in_by_either_door() {
+    for door in ["dcr", "cimd"] {
+        let stage = Stage::start(Doors::default()).await;
+        let told = stage.python("sdk.py", &[door]).await;
+        for line in ["signed in, tool called", "stepped up"] {
+            assert!(told.contains(line), "{door}: {told}");
+        }
+    }
+}
