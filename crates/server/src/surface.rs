@@ -67,8 +67,14 @@ pub(crate) async fn not_found(uri: Uri, headers: HeaderMap) -> Response {
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok())
         .is_some_and(|accept| accept.contains("text/html"));
-    if uri.path().contains("/.well-known/") || !wants_page {
-        return plain_error(StatusCode::NOT_FOUND, "not_found", "there is nothing here");
+    let well_known = uri.path().contains("/.well-known/");
+    if well_known || !wants_page {
+        let mut answer = plain_error(StatusCode::NOT_FOUND, "not_found", "there is nothing here");
+        if well_known {
+            // Programs in browsers try several paths: without this a 404 looks like no network.
+            open_to_programs(answer.headers_mut());
+        }
+        return answer;
     }
     let mut answer = crate::pages::not_found_page();
     protect(answer.headers_mut(), None);
@@ -112,16 +118,7 @@ pub(crate) async fn guard(
         Surface::Operator => next.run(request).await,
         Surface::Client | Surface::Public => {
             let mut answer = next.run(request).await;
-            let headers = answer.headers_mut();
-            headers.insert(
-                header::ACCESS_CONTROL_ALLOW_ORIGIN,
-                HeaderValue::from_static("*"),
-            );
-            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
-            headers.insert(
-                header::X_CONTENT_TYPE_OPTIONS,
-                HeaderValue::from_static("nosniff"),
-            );
+            open_to_programs(answer.headers_mut());
             answer
         }
         Surface::Browser => {
@@ -139,6 +136,19 @@ pub(crate) async fn guard(
             answer
         }
     }
+}
+
+/// QUIRK-50: any origin may read it, without credentials.
+fn open_to_programs(headers: &mut HeaderMap) {
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        HeaderValue::from_static("*"),
+    );
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
 }
 
 /// Where the form of this page may end up after its redirect (GEN-21).

@@ -27,7 +27,8 @@ fn answer(document: &CachedDocument, headers: &HeaderMap, caching: &'static str)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|list| list.split(','))
-        .any(|tag| tag.trim().trim_start_matches("W/") == document.etag);
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag.trim_start_matches("W/") == document.etag);
     let mut answer = if known {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
