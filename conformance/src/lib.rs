@@ -5,6 +5,7 @@
 //! gets Node, Python and Chromium. A tool that is missing fails a test, it never skips one.
 
 mod host;
+pub mod http;
 
 use std::{
     fs,
@@ -60,6 +61,15 @@ pub struct Stage {
     folder: TempDir,
     hub: Option<Process>,
     _server: Process,
+}
+
+/// `kill -9`, by process id.
+///
+/// # Panics
+/// When `kill` cannot be run.
+pub fn kill(pid: u32) {
+    let status = Command::new("kill").args(["-9", &pid.to_string()]).status();
+    assert!(status.expect("kill can be run").success(), "the hub had ended by itself");
 }
 
 /// The repository's root.
@@ -177,6 +187,21 @@ scopes = [
     /// End the hub's process at once, as a power cut would.
     pub fn kill_hub(&mut self) {
         self.hub = None;
+    }
+
+    /// Process id of the hub.
+    ///
+    /// # Panics
+    /// When it was killed.
+    pub fn hub_pid(&self) -> u32 {
+        self.hub.as_ref().expect("the hub runs").0.id()
+    }
+
+    /// Bytes of everything in the data folder, without the log of the process.
+    pub fn data_bytes(&self) -> u64 {
+        let files = fs::read_dir(self.folder.path()).into_iter().flatten().filter_map(Result::ok);
+        let data = files.filter(|file| file.file_name().to_string_lossy().starts_with("vestibule.db"));
+        data.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
     }
 
     /// The configuration file.
