@@ -1,10 +1,12 @@
 //! `/register` (RFC 7591) and `/register/{client_id}` (RFC 7592). JSON only: a form of another
 //! site cannot register (threats R18); cookies are not looked at.
 
+use std::convert::Infallible;
+
 use axum::{
     body::Bytes,
-    extract::{FromRequest, Path, Request, State},
-    http::{HeaderMap, StatusCode, header},
+    extract::{FromRequest, FromRequestParts, Path, Request, State},
+    http::{HeaderMap, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use vestibule_protocol::registration::RegistrationResponse;
@@ -41,6 +43,19 @@ impl FromRequest<App> for JsonBody {
     }
 }
 
+/// The `client_id` in the path. One that is not even text is nobody's: the answer is the engine's
+/// for any unknown one.
+pub(crate) struct ClientId(String);
+
+impl FromRequestParts<App> for ClientId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        let read = Path::<String>::from_request_parts(parts, app).await;
+        Ok(Self(read.map(|Path(id)| id).unwrap_or_default()))
+    }
+}
+
 pub(crate) async fn register(
     State(app): State<App>,
     source::From(source): source::From,
@@ -56,7 +71,7 @@ pub(crate) async fn register(
 
 pub(crate) async fn read(
     State(app): State<App>,
-    Path(client_id): Path<String>,
+    ClientId(client_id): ClientId,
     source::From(source): source::From,
     headers: HeaderMap,
 ) -> Result<NoStore<RegistrationResponse>, Failed> {
@@ -69,7 +84,7 @@ pub(crate) async fn read(
 
 pub(crate) async fn update(
     State(app): State<App>,
-    Path(client_id): Path<String>,
+    ClientId(client_id): ClientId,
     source::From(source): source::From,
     headers: HeaderMap,
     JsonBody(body): JsonBody,
@@ -84,7 +99,7 @@ pub(crate) async fn update(
 
 pub(crate) async fn delete(
     State(app): State<App>,
-    Path(client_id): Path<String>,
+    ClientId(client_id): ClientId,
     source::From(source): source::From,
     headers: HeaderMap,
 ) -> Result<Response, Failed> {

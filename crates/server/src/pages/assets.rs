@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::{
-    extract::Path,
+    extract::{Path, rejection::PathRejection},
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
@@ -26,8 +26,8 @@ pub(crate) fn style_name() -> &'static str {
     &STYLE_NAME
 }
 
-pub(crate) async fn show(Path(name): Path<String>) -> Response {
-    if name != style_name() {
+pub(crate) async fn show(name: Result<Path<String>, PathRejection>) -> Response {
+    if !name.is_ok_and(|Path(name)| name == style_name()) {
         return not_found_page();
     }
     let mut answer = STYLE.into_response();
