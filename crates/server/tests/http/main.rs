@@ -19,6 +19,9 @@
     reason = "what surprises a test should end it"
 )]
 
+mod bodies;
 mod coverage;
 mod flow;
+mod matrix;
+mod pages;
 mod support;
