@@ -1,5 +1,7 @@
 //! Reading the trail.
 
+use std::fmt::Write as _;
+
 use async_trait::async_trait;
 use rusqlite::{Row, params};
 use vestibule_protocol::{
@@ -33,7 +35,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
         at: rows::time(row, "at")?,
         event: Event::parse(row.get_ref("event")?.as_str()?)
             .ok_or_else(|| rows::damaged("an event"))?,
-        actor: read_actor(&actor),
+        actor: read_actor(&actor).ok_or_else(|| rows::damaged("an actor"))?,
         client: client.map(ClientKey::from_bytes),
         grant: grant.map(GrantId::new),
         source: row.get("source")?,
@@ -45,12 +47,35 @@ fn read(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
     })
 }
 
-/// The short key of a client cannot be made whole again; the row's `client` has all of it.
-fn read_actor(text: &str) -> Actor {
-    match text.split_once(':') {
-        Some(("person", user)) => Actor::Person(UserId::new(user)),
-        Some(("admin", name)) => Actor::Admin(name.to_owned()),
-        Some(("client", name)) => Actor::Admin(format!("client {name}")),
-        _ => Actor::System,
+/// Who, so that it reads back: `kind:name`, a client by its whole key.
+pub(crate) fn actor_text(actor: &Actor) -> String {
+    match actor {
+        Actor::Admin(name) => format!("admin:{name}"),
+        Actor::Client(key) => key
+            .as_bytes()
+            .iter()
+            .fold("client:".to_owned(), |mut text, byte| {
+                // Writing to a String cannot fail.
+                let _ = write!(text, "{byte:02x}");
+                text
+            }),
+        Actor::Person(user) => format!("person:{user}"),
+        Actor::System => "system:".to_owned(),
+    }
+}
+
+fn read_actor(text: &str) -> Option<Actor> {
+    match text.split_once(':')? {
+        ("admin", name) => Some(Actor::Admin(name.to_owned())),
+        ("client", digits) => {
+            let mut key = [0; 32];
+            for (n, byte) in key.iter_mut().enumerate() {
+                *byte = u8::from_str_radix(digits.get(2 * n..2 * n + 2)?, 16).ok()?;
+            }
+            Some(Actor::Client(ClientKey::from_bytes(key)))
+        }
+        ("person", user) => Some(Actor::Person(UserId::new(user))),
+        ("system", _) => Some(Actor::System),
+        _ => None,
     }
 }

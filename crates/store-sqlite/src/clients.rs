@@ -17,6 +17,12 @@ pub(crate) fn tombstone(c: &Connection, key: &ClientKey) -> rusqlite::Result<Opt
         .optional()
 }
 
+/// Whether there is a row.
+pub(crate) fn is_stored(c: &Connection, key: &ClientKey) -> rusqlite::Result<bool> {
+    c.prepare_cached("SELECT EXISTS (SELECT 1 FROM clients WHERE key = ?1)")?
+        .query_row([key.as_bytes()], |row| row.get(0))
+}
+
 #[async_trait]
 impl ClientStore for SqliteStore {
     async fn find_client(&self, key: &ClientKey) -> Result<ClientLookup> {
@@ -71,12 +77,7 @@ impl ClientStore for SqliteStore {
                         change.secret_hash,
                     ])?;
                 if replaced == 0 {
-                    let there: bool = c.query_row(
-                        "SELECT EXISTS (SELECT 1 FROM clients WHERE key = ?1)",
-                        [key.as_bytes()],
-                        |row| row.get(0),
-                    )?;
-                    return Ok(if there {
+                    return Ok(if is_stored(c, &key)? {
                         Replaced::Stale
                     } else {
                         Replaced::Gone

@@ -14,7 +14,11 @@ use vestibule_store::{
     grants::{Approval, Approved, Assertion, Code, CodeSpending, Grant, NewFamily, Spent},
 };
 
-use crate::{SqliteStore, clients::tombstone, rows};
+use crate::{
+    SqliteStore,
+    clients::{is_stored, tombstone},
+    rows,
+};
 
 #[async_trait]
 impl GrantStore for SqliteStore {
@@ -130,8 +134,11 @@ fn approve(c: &Connection, approval: &Approval) -> rusqlite::Result<Approved> {
         code,
         ..
     } = approval;
-    // The tombstone is looked at first, so that nothing has to be undone.
-    if tombstone(c, &client.key)?.is_some() {
+    // The tombstone is looked at first, so that nothing has to be undone. A client of an admin is
+    // never made here: without a row it was removed.
+    if tombstone(c, &client.key)?.is_some()
+        || (client.door == Door::Admin && !is_stored(c, &client.key)?)
+    {
         return Ok(Approved::ClientGone);
     }
     if !use_ticket(c, &approval.ticket, approval.ticket_until)? {

@@ -1,18 +1,13 @@
 //! Opening a database file, and what belongs to the store as a whole.
 
-use std::{
-    fs::OpenOptions,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs::OpenOptions, path::Path, time::Duration};
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags, params};
 use vestibule_protocol::time::Timestamp;
 use vestibule_store::{Result, Store, StoreError};
 
-use crate::{migrations, readers::Readers, rows, writer::Writer};
+use crate::{migrations, place, readers::Readers, rows, writer::Writer};
 
 /// How long a verb waits for another process that writes (`design-details.md`, D.16).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,44 +40,19 @@ impl Default for SqliteOptions {
 pub struct SqliteStore {
     pub(crate) writer: Writer,
     pub(crate) readers: Readers,
-    /// Removes the file of [`SqliteStore::temporary`].
-    _temporary: Option<Arc<TemporaryFile>>,
-}
-
-struct TemporaryFile(PathBuf);
-
-impl Drop for TemporaryFile {
-    fn drop(&mut self) {
-        for suffix in ["", "-wal", "-shm"] {
-            let mut name = self.0.clone().into_os_string();
-            name.push(suffix);
-            // A temporary file that is gone already is no problem.
-            let _ = std::fs::remove_file(name);
-        }
-    }
 }
 
 impl SqliteStore {
     /// Open the file, or make it (mode 0600), and bring its schema up to date.
     pub fn open(path: &Path, options: SqliteOptions) -> Result<Self> {
         make_private(path)?;
+        place::check(path)?;
         let mut connection = connect(path, &options)?;
         migrations::run(&mut connection)?;
         let readers = Readers::open(path, &options)?;
-        let writer = Writer::start(connection, options.queue_max)?;
-        Ok(Self {
-            writer,
-            readers,
-            _temporary: None,
-        })
-    }
-
-    /// A store in a file of its own that goes away with it; for tests.
-    pub fn temporary(folder: &Path, options: SqliteOptions) -> Result<Self> {
-        let path = folder.join(format!("vestibule-{:?}.db", std::thread::current().id()));
-        let mut store = Self::open(&path, options)?;
-        store._temporary = Some(Arc::new(TemporaryFile(path)));
-        Ok(store)
+        let mover = connect(path, &options)?;
+        let writer = Writer::start(connection, mover, options.queue_max)?;
+        Ok(Self { writer, readers })
     }
 
     /// Answer what waits, move the write-ahead log into the file, and end the writer.

@@ -180,7 +180,7 @@ pub(crate) fn audit(c: &Connection, entry: &AuditEntry) -> rusqlite::Result<()> 
     .execute(rusqlite::params![
         seconds(entry.at),
         entry.event.as_str(),
-        entry.actor.to_text(),
+        crate::audit::actor_text(&entry.actor),
         entry.client.as_ref().map(ClientKey::as_bytes),
         entry.grant.as_ref().map(GrantId::as_str),
         entry.source,

@@ -131,9 +131,13 @@ impl SettingsStore for SqliteStore {
         }
         self.writer
             .run(move |c| {
+                let length = i64::try_from(prefix.len()).unwrap_or(64);
+                // A start that two tokens share names neither.
                 let removed = c.execute(
-                    "DELETE FROM initial_tokens WHERE substr(lower(hex(hash)), 1, ?2) = ?1",
-                    params![prefix, i64::try_from(prefix.len()).unwrap_or(64)],
+                    "DELETE FROM initial_tokens WHERE substr(lower(hex(hash)), 1, ?2) = ?1 \
+                     AND 1 = (SELECT count(*) FROM initial_tokens \
+                              WHERE substr(lower(hex(hash)), 1, ?2) = ?1)",
+                    params![prefix, length],
                 )?;
                 if removed > 0 {
                     rows::audit(c, &audit)?;

@@ -188,7 +188,9 @@ fn rotate(c: &Connection, rotation: &Rotation) -> rusqlite::Result<Rotated> {
         });
     }
     // The MAC was right, so this hub issued a later generation: the database lost a commit.
-    c.prepare_cached(&guarded("<"))?.execute(parameters)?;
+    if c.prepare_cached(&guarded("<"))?.execute(parameters)? == 0 {
+        return Ok(Rotated::Changed);
+    }
     rows::audit(
         c,
         &AuditEntry {

@@ -9,9 +9,13 @@
 //! | a verb panics                             | it; the thread goes on                       |
 //! | SQLite ends the whole transaction (disk   | every verb of the batch: earlier ones were   |
 //! | full, I/O error, `ON CONFLICT ROLLBACK`)  | silently undone, and must not be answered    |
+//! | a savepoint cannot be kept                | every verb of the batch                      |
 //! | `COMMIT` fails                            | every verb of the batch                      |
+//! | another process writes for too long       | every verb of the batch, as busy             |
 //!
 //! A caller that goes away does not take its verb back.
+//!
+//! Not here: when the log is moved into the file ([`crate::checkpoint`]).
 
 use std::{
     any::Any,
@@ -28,13 +32,16 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 use vestibule_store::{Result, StoreError};
 
-use crate::rows;
+use crate::{checkpoint::Checkpoints, rows};
 
 /// Most verbs in one commit.
 const BATCH_MAX: usize = 64;
-/// The log is moved into the file when nobody has come for so long, or when it is this large.
+/// Nobody has come for so long: time for what can wait.
 const IDLE: Duration = Duration::from_millis(200);
-const WAL_PAGES_MAX: i64 = 1_024;
+/// Most verbs that wait for a quiet moment.
+const LATER_MAX: usize = 16;
+/// So many commits in a row without a quiet moment, and one of those verbs runs all the same.
+const PATIENCE: u32 = 64;
 
 /// What a verb gives: its own answer, boxed until its caller takes it.
 type Outcome = Result<Box<dyn Any + Send>>;
@@ -47,25 +54,55 @@ struct Job {
 
 enum Message {
     Close(oneshot::Sender<()>),
+    /// Something waits for a quiet moment.
+    Look,
     Run(Job),
 }
 
 /// The way to the writer thread.
 pub(crate) struct Writer {
     queue: SyncSender<Message>,
+    later: SyncSender<Job>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
-    /// Start the thread.
-    pub(crate) fn start(connection: Connection, queue_max: usize) -> Result<Self> {
+    /// Start the thread, on a connection of its own and one that moves the log.
+    pub(crate) fn start(
+        mut connection: Connection,
+        mover: Connection,
+        queue_max: usize,
+    ) -> Result<Self> {
         let (queue, waiting) = sync_channel(queue_max);
+        let (later, patient) = sync_channel(LATER_MAX);
+        let checkpoints = Checkpoints::start(&mut connection, mover)?;
+        let mut work = Work {
+            connection,
+            checkpoints,
+            waiting,
+            patient,
+            commits_since_quiet: 0,
+        };
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || work(&connection, &waiting))
+            .spawn(move || {
+                let closing = work.until_closed();
+                let Work {
+                    connection,
+                    checkpoints,
+                    ..
+                } = work;
+                checkpoints.finish(&connection);
+                drop(connection);
+                if let Some(done) = closing {
+                    // Nobody has to wait for it.
+                    let _ = done.send(());
+                }
+            })
             .map_err(|failure| StoreError::Failed(failure.to_string()))?;
         Ok(Self {
             queue,
+            later,
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -75,37 +112,42 @@ impl Writer {
         &self,
         verb: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (answer, answered) = oneshot::channel();
-        let verb: Verb = Box::new(move |connection| {
-            verb(connection).map(|value| Box::new(value) as Box<dyn Any + Send>)
-        });
+        let (job, answered) = job(verb);
         self.queue
-            .try_send(Message::Run(Job { verb, answer }))
+            .try_send(Message::Run(job))
             .map_err(|full| match full {
                 TrySendError::Full(_) => StoreError::Busy,
                 TrySendError::Disconnected(_) => gone(),
             })?;
-        let outcome = answered.await.map_err(|_| gone())??;
-        outcome.downcast().map(|value| *value).map_err(|_| gone())
+        unpack(answered).await
     }
 
-    /// The same for work that can wait: refused while others do.
+    /// The same for work that can wait until nothing else does.
     pub(crate) async fn run_when_idle<T: Send + 'static>(
         &self,
         verb: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
-        // Give way to whoever is about to queue.
-        tokio::task::yield_now().await;
-        self.run(verb).await
+        let (job, answered) = job(verb);
+        self.later.try_send(job).map_err(|full| match full {
+            TrySendError::Full(_) => StoreError::Busy,
+            TrySendError::Disconnected(_) => gone(),
+        })?;
+        // With a full queue the thread is awake anyway.
+        let _ = self.queue.try_send(Message::Look);
+        unpack(answered).await
     }
 
     /// Answer what waits, then end.
     pub(crate) async fn close(&self) {
         let (done, ended) = oneshot::channel();
-        if self.queue.try_send(Message::Close(done)).is_ok() {
-            // An error means that the thread is gone already.
-            let _ = ended.await;
+        let mut message = Message::Close(done);
+        // The queue moves on, so that room comes soon.
+        while let Err(TrySendError::Full(back)) = self.queue.try_send(message) {
+            message = back;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        // An error means that the thread is gone already.
+        let _ = ended.await;
         let thread = self
             .thread
             .lock()
@@ -118,118 +160,151 @@ impl Writer {
     }
 }
 
+fn job<T: Send + 'static>(
+    verb: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+) -> (Job, oneshot::Receiver<Outcome>) {
+    let (answer, answered) = oneshot::channel();
+    let verb: Verb = Box::new(move |connection| {
+        verb(connection).map(|value| Box::new(value) as Box<dyn Any + Send>)
+    });
+    (Job { verb, answer }, answered)
+}
+
+async fn unpack<T: 'static>(answered: oneshot::Receiver<Outcome>) -> Result<T> {
+    let outcome = answered.await.map_err(|_| gone())??;
+    outcome.downcast().map(|value| *value).map_err(|_| gone())
+}
+
 fn gone() -> StoreError {
     StoreError::Failed("the writer has ended".to_owned())
 }
 
-fn work(connection: &Connection, waiting: &Receiver<Message>) {
-    let mut dirty = false;
-    loop {
-        let first = match waiting.recv_timeout(IDLE) {
-            Ok(message) => message,
-            Err(RecvTimeoutError::Timeout) => {
-                if std::mem::take(&mut dirty) {
-                    checkpoint(connection, "PASSIVE");
-                }
-                continue;
+/// What the thread has.
+struct Work {
+    connection: Connection,
+    checkpoints: Checkpoints,
+    waiting: Receiver<Message>,
+    patient: Receiver<Job>,
+    commits_since_quiet: u32,
+}
+
+impl Work {
+    /// Returns whom to tell, or `None` when the store was dropped.
+    fn until_closed(&mut self) -> Option<oneshot::Sender<()>> {
+        loop {
+            let first = match self.waiting.recv_timeout(IDLE) {
+                Ok(message) => Some(message),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return None,
+            };
+            let quiet = first.is_none();
+            let (batch, closing) = self.gather(first);
+            if !batch.is_empty() {
+                commit(&self.connection, batch);
+                self.checkpoints.after_commit(&self.connection);
+            } else if quiet {
+                self.checkpoints.when_idle();
             }
-            Err(RecvTimeoutError::Disconnected) => break,
-        };
+            if closing.is_some() {
+                return closing;
+            }
+        }
+    }
+
+    /// What waits now, and no more than that: nobody waits for company.
+    fn gather(&mut self, first: Option<Message>) -> (Vec<Job>, Option<oneshot::Sender<()>>) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
-        let mut closing = None;
-        let mut next = Some(first);
+        let mut next = first;
         while let Some(message) = next {
             match message {
+                Message::Close(done) => return (batch, Some(done)),
+                Message::Look => {}
                 Message::Run(job) => batch.push(job),
-                Message::Close(done) => closing = Some(done),
             }
-            next = if batch.len() < BATCH_MAX && closing.is_none() {
-                waiting.try_recv().ok()
+            next = if batch.len() < BATCH_MAX {
+                self.waiting.try_recv().ok()
             } else {
                 None
             };
         }
-        if !batch.is_empty() {
-            commit(connection, batch);
-            dirty = true;
+        self.commits_since_quiet += 1;
+        if batch.is_empty() || self.commits_since_quiet > PATIENCE {
+            self.commits_since_quiet = 0;
+            batch.extend(self.patient.try_recv());
         }
-        if let Some(done) = closing {
-            checkpoint(connection, "TRUNCATE");
-            // Nobody has to wait for it.
-            let _ = done.send(());
-            break;
-        }
-        if wal_pages(connection) > WAL_PAGES_MAX {
-            checkpoint(connection, "PASSIVE");
-        }
+        (batch, None)
     }
 }
 
 /// One transaction for all of them.
 fn commit(connection: &Connection, batch: Vec<Job>) {
-    if let Err(failure) = connection.execute_batch("BEGIN IMMEDIATE") {
-        let failure = rows::failed(failure);
+    if let Err(failure) = step(connection, "BEGIN IMMEDIATE") {
         for job in batch {
             answer(job.answer, Err(copy(&failure)));
         }
         return;
     }
     let mut done = Vec::with_capacity(batch.len());
-    let mut failed_batch = None;
+    let mut broken = None;
     for Job { verb, answer } in batch {
-        if failed_batch.is_some() {
-            done.push((answer, Err(StoreError::Busy)));
+        if broken.is_some() {
+            // It does not run; the end of this function tells it why.
+            done.push((answer, Err(gone())));
             continue;
         }
-        let outcome = run_in_savepoint(connection, verb);
-        // SQLite may have ended everything, this verb and those before it (D.14).
-        if connection.is_autocommit() {
-            let text = match &outcome {
-                Err(failure) => failure.to_string(),
-                Ok(_) => "the transaction was ended".to_owned(),
-            };
-            failed_batch = Some(StoreError::Failed(text));
-        }
+        let outcome = run_in_savepoint(connection, verb).unwrap_or_else(|failure| {
+            let outcome = Err(copy(&failure));
+            broken = Some(failure);
+            outcome
+        });
         done.push((answer, outcome));
     }
-    if failed_batch.is_none()
-        && let Err(failure) = connection.execute_batch("COMMIT")
+    if broken.is_none() {
+        broken = step(connection, "COMMIT").err();
+    }
+    if broken.is_some()
+        && !connection.is_autocommit()
+        && let Err(failure) = step(connection, "ROLLBACK")
     {
-        failed_batch = Some(rows::failed(failure));
-        if !connection.is_autocommit()
-            && let Err(failure) = connection.execute_batch("ROLLBACK")
-        {
-            tracing::error!(%failure, "a transaction could not be rolled back");
-        }
+        tracing::error!(%failure, "a transaction could not be rolled back");
     }
     for (sender, outcome) in done {
-        match &failed_batch {
+        match &broken {
             Some(failure) => answer(sender, Err(copy(failure))),
             None => answer(sender, outcome),
         }
     }
 }
 
-fn run_in_savepoint(connection: &Connection, verb: Verb) -> Outcome {
-    connection
-        .execute_batch("SAVEPOINT verb")
-        .map_err(rows::failed)?;
-    let outcome = catch_unwind(AssertUnwindSafe(|| verb(connection)));
-    let outcome = match outcome {
+/// `Err` when nobody can tell what the transaction holds now; the verb's own failure is inside.
+fn run_in_savepoint(connection: &Connection, verb: Verb) -> Result<Outcome> {
+    step(connection, "SAVEPOINT verb")?;
+    let outcome = match catch_unwind(AssertUnwindSafe(|| verb(connection))) {
         Ok(outcome) => outcome.map_err(rows::failed),
         Err(_) => {
             tracing::error!("a verb of the store panicked");
             Err(StoreError::Failed("a verb failed".to_owned()))
         }
     };
-    let end = match outcome {
-        Ok(_) => "RELEASE verb",
-        Err(_) => "ROLLBACK TO verb; RELEASE verb",
-    };
-    if !connection.is_autocommit() {
-        connection.execute_batch(end).map_err(rows::failed)?;
+    // SQLite may have ended everything, this verb and those before it (D.14).
+    if connection.is_autocommit() {
+        return Err(outcome
+            .err()
+            .unwrap_or_else(|| StoreError::Failed("the transaction was ended".to_owned())));
     }
-    outcome
+    if outcome.is_err() {
+        step(connection, "ROLLBACK TO verb")?;
+    }
+    step(connection, "RELEASE verb")?;
+    Ok(outcome)
+}
+
+fn step(connection: &Connection, statement: &str) -> Result<()> {
+    connection
+        .prepare_cached(statement)
+        .and_then(|mut prepared| prepared.execute([]))
+        .map(drop)
+        .map_err(rows::failed)
 }
 
 fn answer(sender: oneshot::Sender<Outcome>, outcome: Outcome) {
@@ -240,132 +315,10 @@ fn answer(sender: oneshot::Sender<Outcome>, outcome: Outcome) {
 fn copy(failure: &StoreError) -> StoreError {
     match failure {
         StoreError::Busy => StoreError::Busy,
+        StoreError::Failed(text) => StoreError::Failed(text.clone()),
         other => StoreError::Failed(other.to_string()),
     }
 }
 
-fn wal_pages(connection: &Connection) -> i64 {
-    connection
-        .path()
-        .and_then(|path| std::fs::metadata(format!("{path}-wal")).ok())
-        .map_or(0, |file| i64::try_from(file.len() / 4_096).unwrap_or(0))
-}
-
-fn checkpoint(connection: &Connection, mode: &str) {
-    let statement = format!("PRAGMA wal_checkpoint({mode})");
-    if let Err(failure) = connection.query_row(&statement, [], |_| Ok(())) {
-        tracing::warn!(%failure, "the write-ahead log could not be moved");
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-
-    fn writer(folder: &std::path::Path) -> Writer {
-        let connection = Connection::open(folder.join("w.db")).unwrap();
-        connection
-            .execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE t (n INTEGER PRIMARY KEY)")
-            .unwrap();
-        Writer::start(connection, 128).unwrap()
-    }
-
-    async fn insert(writer: &Writer, n: i64) -> Result<usize> {
-        writer
-            .run(move |c| c.execute("INSERT INTO t VALUES (?1)", [n]))
-            .await
-    }
-
-    async fn count(writer: &Writer) -> i64 {
-        writer
-            .run(|c| c.query_row("SELECT count(*) FROM t", [], |r| r.get(0)))
-            .await
-            .unwrap()
-    }
-
-    /// D.14: an error takes back its own verb only.
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_failing_verb_fails_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let writer = Arc::new(writer(folder.path()));
-        let tasks: Vec<_> = (0..200)
-            .map(|n| {
-                let writer = writer.clone();
-                tokio::spawn(async move {
-                    if n % 10 == 3 {
-                        let half = writer.run(move |c| {
-                            c.execute("INSERT INTO t VALUES (?1)", [10_000 + n])?;
-                            c.execute("INSERT INTO nowhere VALUES (1)", [])
-                        });
-                        assert!(half.await.is_err());
-                    } else if n % 10 == 7 {
-                        let panicking = writer.run(move |c| -> rusqlite::Result<()> {
-                            c.execute("INSERT INTO t VALUES (?1)", [20_000 + n])?;
-                            panic!("a defect");
-                        });
-                        assert!(panicking.await.is_err());
-                    } else {
-                        while let Err(StoreError::Busy) = insert(&writer, n).await {
-                            tokio::task::yield_now().await;
-                        }
-                    }
-                })
-            })
-            .collect();
-        for task in tasks {
-            task.await.unwrap();
-        }
-        assert_eq!(count(&writer).await, 160);
-    }
-
-    /// D.14: when SQLite ends the transaction, nobody of the batch is answered as if it stood.
-    #[tokio::test]
-    async fn a_transaction_that_sqlite_ended_fails_every_verb_of_the_batch() {
-        let folder = tempfile::tempdir().unwrap();
-        let writer = writer(folder.path());
-        // Hold the thread, so that the next three are one batch.
-        let (hold, held) = std::sync::mpsc::channel::<()>();
-        let holding = writer.run(move |_| {
-            held.recv().ok();
-            Ok(())
-        });
-        let first = insert(&writer, 1);
-        let ending = writer.run(|c| c.execute_batch("ROLLBACK"));
-        let last = insert(&writer, 2);
-        let (holding, first, ending, last, _) =
-            tokio::join!(holding, first, ending, last, async { hold.send(()) });
-        holding.unwrap();
-        assert!(first.is_err() && ending.is_err() && last.is_err());
-        assert_eq!(count(&writer).await, 0);
-        insert(&writer, 3).await.unwrap();
-        assert_eq!(count(&writer).await, 1);
-    }
-
-    /// D.14: a bounded queue says so at once.
-    #[tokio::test]
-    async fn a_full_queue_is_busy() {
-        let folder = tempfile::tempdir().unwrap();
-        let connection = Connection::open(folder.path().join("w.db")).unwrap();
-        let writer = Writer::start(connection, 1).unwrap();
-        let (hold, held) = std::sync::mpsc::channel::<()>();
-        let holding = writer.run(move |_| {
-            held.recv().ok();
-            Ok(())
-        });
-        let flood = async {
-            let mut busy = 0;
-            for _ in 0..100 {
-                let quick = writer.run(|_| Ok(()));
-                let refused = tokio::time::timeout(Duration::from_millis(5), quick).await;
-                busy += usize::from(matches!(refused, Ok(Err(StoreError::Busy))));
-            }
-            hold.send(()).unwrap();
-            busy
-        };
-        let (held, busy) = tokio::join!(holding, flood);
-        held.unwrap();
-        assert!(busy > 90, "{busy}");
-    }
-}
+mod tests;

@@ -43,6 +43,9 @@ pub struct AuditRow {
 #[async_trait::async_trait]
 pub trait AuditLog: Send + Sync {
     /// The newest `rows_max` entries with `seq < before`, newest first.
-    async fn audit_rows(&self, before: Option<u64>, rows_max: usize)
-    -> crate::Result<Vec<AuditRow>>;
+    async fn audit_rows(
+        &self,
+        before: Option<u64>,
+        rows_max: usize,
+    ) -> crate::Result<Vec<AuditRow>>;
 }
