@@ -1,6 +1,6 @@
 //! What every handler has: the engine, and how this hub is reached.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use ipnet::IpNet;
 use vestibule_engine::Engine;
@@ -21,6 +21,8 @@ pub struct HttpSettings {
     pub base: String,
     /// Connections at the same time.
     pub connections_max: usize,
+    /// A body arrives within this time, or is not waited for.
+    pub body_within: Duration,
 }
 
 impl HttpSettings {
@@ -35,6 +37,7 @@ impl HttpSettings {
             loopback: issuer.is_loopback(),
             base: issuer.path().to_owned(),
             connections_max: 10_000,
+            body_within: Duration::from_secs(20),
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Largest body of any request (DCR-31; forms are far smaller).
-const BODY_BYTES_MAX: usize = 64 << 10;
+pub(crate) const BODY_BYTES_MAX: usize = 64 << 10;
 
 /// Who a route is for; decides CORS, headers, cookies.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -14,7 +14,7 @@ use vestibule_protocol::registration::RegistrationResponse;
 use crate::{
     App,
     endpoints::NoStore,
-    extract::{bearer, source},
+    extract::{bearer, body, source},
     problem::Failed,
     surface::{no_store, plain_error},
 };
@@ -36,10 +36,10 @@ impl FromRequest<App> for JsonBody {
             let text = "the media type must be application/json";
             return Err(wrong(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
         }
-        Bytes::from_request(request, app)
+        body::read(request, app)
             .await
             .map(Self)
-            .map_err(|_| wrong(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"))
+            .map_err(|failure| wrong(failure.status(), failure.text()))
     }
 }
 

@@ -2,13 +2,16 @@
 //! parameter may repeat is the protocol's business.
 
 use axum::{
-    body::Bytes,
     extract::{FromRequest, Request},
     http::{HeaderMap, StatusCode, header},
     response::Response,
 };
 
-use crate::{App, surface::plain_error};
+use crate::{
+    App,
+    extract::body::{self, BodyError},
+    surface::plain_error,
+};
 
 /// Name and value, in the order sent.
 pub(crate) type Pairs = Vec<(String, String)>;
@@ -18,6 +21,8 @@ pub(crate) type Pairs = Vec<(String, String)>;
 pub(crate) enum FormError {
     /// An escape is broken, the text is not UTF-8, or holds U+0000.
     Malformed,
+    /// 408.
+    Slow,
     /// 413.
     TooLarge,
     /// 415.
@@ -28,7 +33,8 @@ impl FormError {
     pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::Malformed => StatusCode::BAD_REQUEST,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Slow => BodyError::Slow.status(),
+            Self::TooLarge => BodyError::TooLarge.status(),
             Self::WrongType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         }
     }
@@ -36,6 +42,7 @@ impl FormError {
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Malformed => "the parameters are not valid UTF-8, or hold U+0000",
+            Self::Slow => BodyError::Slow.text(),
             Self::TooLarge => "the request is too large",
             Self::WrongType => "the media type must be application/x-www-form-urlencoded",
         }
@@ -75,9 +82,12 @@ pub(crate) async fn read(request: Request, app: &App) -> Result<Pairs, FormError
     if !is_form(request.headers()) {
         return Err(FormError::WrongType);
     }
-    let body = Bytes::from_request(request, app)
+    let body = body::read(request, app)
         .await
-        .map_err(|_| FormError::TooLarge)?;
+        .map_err(|failure| match failure {
+            BodyError::Slow => FormError::Slow,
+            BodyError::TooLarge => FormError::TooLarge,
+        })?;
     decode(&body)
 }
 

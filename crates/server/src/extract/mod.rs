@@ -1,6 +1,7 @@
 //! What handlers take from a request, and nothing else does: the client address, forms, bodies,
 //! cookies, bearer tokens. Extractors refuse; they do not judge.
 
+pub(crate) mod body;
 pub(crate) mod cookies;
 pub(crate) mod form;
 pub(crate) mod source;
