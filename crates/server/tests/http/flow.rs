@@ -350,3 +350,98 @@ async fn signing_out_needs_the_form_and_ends_the_session() {
     let page = browser.get(&hub, "/account").await;
     assert!(!page.text().contains("You are signed in"));
 }
+
+/// OIDC-12, GEN-18: the token of a person who allowed `openid` opens `/userinfo`, by GET and by
+/// POST, and a token without that scope is told what it lacks.
+#[tokio::test]
+async fn userinfo_answers_for_openid_alone() {
+    let hub = Hub::start().await;
+    hub.add_user("ada").await;
+    let client_id = hub.registered(&public_client()).await;
+    for (scope, status) in [
+        ("openid mcp:read", StatusCode::OK),
+        ("mcp:read", StatusCode::FORBIDDEN),
+    ] {
+        let mut pairs = authorize_pairs(&client_id);
+        pairs.retain(|(name, _)| *name != "scope");
+        pairs.push(("scope", scope));
+        let mut browser = Browser::default();
+        let consent = browser.to_consent_by(&hub, &pairs, "ada").await;
+        let location = allow(&hub, &mut browser, &consent.text()).await;
+        let code = parameter(&location, "code").unwrap();
+        let redeem = [
+            ("grant_type", "authorization_code"),
+            ("client_id", client_id.as_str()),
+            ("code", &code),
+            ("redirect_uri", CALLBACK),
+            ("code_verifier", VERIFIER),
+        ];
+        let tokens = hub.post("/token", &redeem).await.json();
+        let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
+        let headers = [("authorization", bearer.as_str())];
+        let answer = hub.post_with("/userinfo", &[], &headers).await;
+        assert_eq!(answer.status, status, "{scope}: {}", answer.text());
+        assert_eq!(answer.header("cache-control"), "no-store");
+        if status == StatusCode::OK {
+            assert!(answer.json()["sub"].is_string());
+        } else {
+            let challenge = answer.header("www-authenticate");
+            assert!(
+                challenge.contains("error=\"insufficient_scope\""),
+                "{challenge}"
+            );
+            assert!(challenge.contains("scope=\"openid\""), "{challenge}");
+        }
+    }
+}
+
+/// DCRM-04, DCRM-06, DCRM-10: a client reads, replaces and deletes its registration with the token
+/// that it was given, and only after somebody approved it may it change.
+#[tokio::test]
+async fn a_client_manages_its_registration() {
+    let hub = Hub::start().await;
+    hub.add_user("ada").await;
+    let registered = hub.register(&public_client()).await.json();
+    let client_id = registered["client_id"].as_str().unwrap();
+    let uri = registered["registration_client_uri"].as_str().unwrap();
+    let path = uri.strip_prefix(ISSUER).unwrap();
+    let call = async |method: &str, token: &str, body: String| {
+        let request = crate::support::request(method, path)
+            .header("content-type", "application/json")
+            .header("authorization", format!("Bearer {token}"));
+        hub.send(request.body(body.into()).unwrap()).await
+    };
+    let token = registered["registration_access_token"].as_str().unwrap();
+    let read = call("GET", token, String::new()).await;
+    assert_eq!(read.status, StatusCode::OK, "{}", read.text());
+    assert_eq!(read.header("cache-control"), "no-store");
+    assert_eq!(read.json()["redirect_uris"], registered["redirect_uris"]);
+    let mut update = public_client();
+    update["client_id"] = client_id.into();
+    update["client_name"] = "Renamed".into();
+    let early = call("PUT", token, update.to_string()).await;
+    assert_eq!(early.status, StatusCode::FORBIDDEN, "{}", early.text());
+
+    let mut browser = Browser::default();
+    let consent = browser.to_consent(&hub, client_id, "ada").await;
+    allow(&hub, &mut browser, &consent.text()).await;
+    let put = call("PUT", token, update.to_string()).await;
+    assert_eq!(put.status, StatusCode::OK, "{}", put.text());
+    let put = put.json();
+    assert_eq!(put["client_name"], "Renamed");
+    let next = put["registration_access_token"].as_str().unwrap();
+    let old = call("GET", token, String::new()).await;
+    assert_eq!(old.status, StatusCode::UNAUTHORIZED);
+    let gone = call("DELETE", next, String::new()).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT);
+    assert_eq!(gone.header("cache-control"), "no-store");
+    let after = call("GET", next, String::new()).await;
+    assert_eq!(after.status, StatusCode::UNAUTHORIZED);
+    let lost = hub
+        .get(&format!(
+            "/authorize?{}",
+            encode(&authorize_pairs(client_id))
+        ))
+        .await;
+    assert_eq!(lost.status, StatusCode::BAD_REQUEST);
+}

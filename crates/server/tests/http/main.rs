@@ -8,8 +8,10 @@
 //! | the whole way over HTTP, by either door         | `flow`     |
 //! | exact error bodies and their headers            | `bodies`   |
 //! | what a person is shown                          | `pages`    |
+//! | the socket, floods, proxies, set-up              | `edge`     |
+//! | that no secret is logged                        | `logs`     |
 //!
-//! Not here: sockets (the binary's tests), rules of OAuth row by row (the engine's tests).
+//! Not here: the binary (its own tests), rules of OAuth row by row (the engine's tests).
 
 #![expect(
     clippy::expect_used,
@@ -21,7 +23,9 @@
 
 mod bodies;
 mod coverage;
+mod edge;
 mod flow;
+mod logs;
 mod matrix;
 mod pages;
 mod support;

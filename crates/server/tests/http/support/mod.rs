@@ -4,7 +4,10 @@ mod browser;
 mod fakes;
 
 use std::{
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -60,6 +63,8 @@ pub(crate) const START: u64 = 1_795_500_000;
 pub(crate) struct Hub {
     pub(crate) engine: Arc<Engine>,
     pub(crate) router: Router,
+    pub(crate) settings: HttpSettings,
+    clock: Arc<TestClock>,
     documents: Arc<FakeDocuments>,
     store: Arc<SqliteStore>,
     host: String,
@@ -127,14 +132,24 @@ impl Hub {
 
     /// The same at another issuer.
     pub(crate) async fn start_at(issuer: &str) -> Self {
+        Self::start_with(issuer, false, &[]).await
+    }
+
+    /// With limits, and with networks of proxies that are believed.
+    pub(crate) async fn start_limited(proxies: &[&str]) -> Self {
+        Self::start_with(ISSUER, true, proxies).await
+    }
+
+    async fn start_with(issuer: &str, limits: bool, proxies: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("hub.db");
         let store = Arc::new(SqliteStore::open(&file, SqliteOptions::default()).unwrap());
         let documents = Arc::new(FakeDocuments::default());
+        let clock = Arc::new(TestClock(AtomicU64::new(START)));
         let issuer = Issuer::parse(issuer).unwrap();
         let engine = Engine::start(EngineParts {
             store: store.clone(),
-            clock: Arc::new(TestClock(AtomicU64::new(START))),
+            clock: clock.clone(),
             entropy: Arc::new(SeededEntropy(AtomicU64::new(1 << 32))),
             documents: documents.clone(),
             config: EngineConfig {
@@ -145,17 +160,20 @@ impl Hub {
                 loopback_origins: Vec::new(),
                 first_dcr: DcrMode::Open,
                 first_cimd: CimdMode::Open,
-                limits_enabled: false,
+                limits_enabled: limits,
                 code_replay_grace: Duration::from_secs(5),
             },
         })
         .await
         .unwrap();
-        let settings = HttpSettings::new(&issuer, Vec::new());
+        let proxies = proxies.iter().map(|net| net.parse().unwrap()).collect();
+        let settings = HttpSettings::new(&issuer, proxies);
         let host = settings.authority.clone();
         Self {
-            router: router(App::new(engine.clone(), settings)),
+            router: router(App::new(engine.clone(), settings.clone())),
             engine,
+            settings,
+            clock,
             documents,
             store,
             host,
@@ -289,6 +307,11 @@ impl Hub {
             detail: "test".to_owned(),
         };
         self.store.add_client(client, audit).await.unwrap();
+    }
+
+    /// Let time pass without the hub looking at its store.
+    pub(crate) fn stall(&self, seconds: u64) {
+        self.clock.0.fetch_add(seconds, Ordering::SeqCst);
     }
 
     /// End the store's writer: whatever has to be written fails from now on.

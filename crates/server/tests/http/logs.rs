@@ -1,0 +1,165 @@
+//! What the hub writes into its log while an agent walks through: no secret, whatever the level.
+
+use std::{
+    fmt::{Debug, Write as _},
+    sync::{Arc, Mutex},
+};
+
+use axum::http::StatusCode;
+use serde_json::json;
+use tracing::{
+    Event, Metadata, Subscriber,
+    field::{Field, Visit},
+    span,
+};
+
+use crate::support::{
+    Browser, CALLBACK, Form, Hub, NOTES, PASSWORD, RS_BASIC, VERIFIER, parameter, public_client,
+};
+
+/// Keeps every event of every level as text.
+#[derive(Clone, Default)]
+struct Everything(Arc<Mutex<String>>);
+
+struct Text<'a>(&'a mut String);
+
+impl Visit for Text<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        // Writing to a String cannot fail.
+        let _ = write!(self.0, " {field}={value:?}");
+    }
+}
+
+impl Subscriber for Everything {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, span: &span::Attributes<'_>) -> span::Id {
+        span.record(&mut Text(&mut self.0.lock().unwrap()));
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, values: &span::Record<'_>) {
+        values.record(&mut Text(&mut self.0.lock().unwrap()));
+    }
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut text = self.0.lock().unwrap();
+        let _ = write!(text, "\n{}", event.metadata().target());
+        event.record(&mut Text(&mut text));
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+/// P8: canaries of every kind, right ones and wrong ones, and none of them in the log.
+#[tokio::test]
+async fn no_secret_is_ever_logged() {
+    let log = Everything::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let hub = Hub::start().await;
+    hub.add_resource_server().await;
+    hub.add_user("ada").await;
+    let mut secrets = vec![
+        PASSWORD.to_owned(),
+        VERIFIER.to_owned(),
+        RS_BASIC[6..].to_owned(),
+    ];
+    let mut metadata = public_client();
+    metadata["token_endpoint_auth_method"] = "client_secret_post".into();
+    let registered = hub.register(&metadata).await.json();
+    let take = |body: &serde_json::Value, name: &str| body[name].as_str().unwrap().to_owned();
+    let client_id = take(&registered, "client_id");
+    let secret = take(&registered, "client_secret");
+    secrets.extend([
+        secret.clone(),
+        take(&registered, "registration_access_token"),
+    ]);
+
+    let mut browser = Browser::default();
+    let page = browser.to_consent(&hub, &client_id, "ada").await;
+    let form = Form::of(&page.text());
+    let answer = browser
+        .submit(&hub, &form.clone().set("decision", "approve"))
+        .await;
+    let code = parameter(answer.location(), "code").unwrap();
+    secrets.extend([
+        code.clone(),
+        form.value("csrf").to_owned(),
+        form.value("ticket").to_owned(),
+    ]);
+    secrets.extend(browser.cookies.values().cloned());
+
+    let redeem = |secret: &str| {
+        [
+            ("grant_type", "authorization_code"),
+            ("client_id", client_id.as_str()),
+            ("client_secret", secret),
+            ("code", code.as_str()),
+            ("redirect_uri", CALLBACK),
+            ("code_verifier", VERIFIER),
+            ("resource", NOTES),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    };
+    let post = async |pairs: &[(String, String)]| {
+        let pairs: Vec<_> = pairs
+            .iter()
+            .map(|(a, b)| (a.as_str(), b.as_str()))
+            .collect();
+        hub.post("/token", &pairs).await
+    };
+    let wrong = post(&redeem("canary-wrong-secret")).await;
+    assert_eq!(wrong.status, StatusCode::UNAUTHORIZED);
+    let tokens = post(&redeem(&secret)).await.json();
+    assert_eq!(tokens["token_type"], "Bearer", "{tokens}");
+    for name in ["access_token", "refresh_token"] {
+        secrets.push(take(&tokens, name));
+    }
+    assert_eq!(
+        post(&redeem(&secret)).await.json()["error"],
+        "invalid_grant"
+    );
+    let access = take(&tokens, "access_token");
+    let bearer = [("authorization", RS_BASIC)];
+    hub.post_with("/introspect", &[("token", &access)], &bearer)
+        .await;
+    hub.post_with("/introspect", &[("token", "canary-token")], &bearer)
+        .await;
+    let forged = form.set("csrf", "canary-csrf").set("decision", "deny");
+    browser.submit(&hub, &forged).await;
+    let page = browser.get(&hub, "/login").await;
+    assert!(page.text().contains("You are signed in"));
+    let mut other = Browser::default();
+    let page = other.get(&hub, "/login").await;
+    let form = Form::of(&page.text()).set("username", "ada");
+    other
+        .submit(&hub, &form.set("password", "canary-password"))
+        .await;
+    hub.post("/token?client_secret=canary-in-query", &[]).await;
+    hub.register(&json!({"redirect_uris": ["https://canary-body.example/#x"]}))
+        .await;
+    hub.break_store().await;
+    browser
+        .get(
+            &hub,
+            &format!("/authorize?client_id={client_id}&state=canary-state"),
+        )
+        .await;
+
+    let text = log.0.lock().unwrap().clone();
+    assert!(
+        text.contains("vestibule"),
+        "nothing was logged at all: {text}"
+    );
+    for secret in &secrets {
+        assert!(secret.len() >= 8, "{secret}");
+        assert!(!text.contains(secret.as_str()), "{secret} in {text}");
+    }
+    assert!(!text.contains("canary"), "{text}");
+}
