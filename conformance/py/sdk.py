@@ -111,8 +111,10 @@ async def main(by):
             client_metadata_url=DOCUMENT if by == "cimd" else None,
         )
 
+    agent = provider()
+
     async def call(tool, arguments):
-        async with httpx2.AsyncClient(auth=provider(), timeout=20) as http:
+        async with httpx2.AsyncClient(auth=agent, timeout=20) as http:
             async with streamable_http_client(RESOURCE, http_client=http) as streams:
                 async with ClientSession(streams[0], streams[1]) as session:
                     await session.initialize()
@@ -125,10 +127,13 @@ async def main(by):
     print("signed in, tool called")
 
     before = storage.tokens.refresh_token
-    storage.tokens = storage.tokens.model_copy(update={"access_token": "broken", "expires_in": -1})
+    # The SDK refreshes when the time that it keeps beside the token has passed.
+    agent.context.token_expiry_time = 1.0
     again = await call("whoami", {})
     assert again == told, again
-    print("refreshed" if storage.tokens.refresh_token != before and len(person.visits) == 1 else "signed in again")
+    assert storage.tokens.refresh_token != before, "the refresh token did not rotate"
+    assert len(person.visits) == 1, "the person was asked again for a refresh"
+    print("refreshed")
 
     wrote = await call("write_note", {"text": "hello"})
     assert "is kept" in wrote, wrote
