@@ -1,7 +1,19 @@
 //! The accept loop: bounded connections, bounded headers, a deadline for slow ones, and an end
 //! that answers what is open first.
+//!
+//! Not here: the deadline of a body (`extract`), limits per source (the engine's).
 
-use std::{convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+#[cfg(test)]
+mod tests;
+
+use std::{
+    convert::Infallible,
+    future::{Future, pending},
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
 use hyper::{body::Incoming, service::service_fn};
@@ -11,18 +23,30 @@ use hyper_util::{
 };
 use tokio::{
     net::TcpListener,
-    sync::Semaphore,
+    sync::{Notify, Semaphore},
     time::{sleep, timeout},
 };
 use tower::ServiceExt as _;
 
 use crate::HttpSettings;
 
-const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 const HEADER_BYTES_MAX: usize = 64 << 10;
 const HEADERS_MAX: usize = 100;
 const STREAMS_MAX: u32 = 100;
-const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long others may take.
+#[derive(Clone, Copy)]
+struct Patience {
+    /// From accepting a connection to its first request, and for the headers of each.
+    headers: Duration,
+    /// From the shutdown to the end of what is still open.
+    drain: Duration,
+}
+
+const PATIENCE: Patience = Patience {
+    headers: Duration::from_secs(10),
+    drain: Duration::from_secs(10),
+};
 
 /// Serve until `shutdown`, then answer what is open, ten seconds at most.
 pub async fn serve(
@@ -31,28 +55,33 @@ pub async fn serve(
     settings: HttpSettings,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_WITHIN)
-        .max_buf_size(HEADER_BYTES_MAX)
-        .max_headers(HEADERS_MAX);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(u32::try_from(HEADER_BYTES_MAX).unwrap_or(u32::MAX))
-        .keep_alive_interval(Some(Duration::from_secs(30)));
-    let slots = Arc::new(Semaphore::new(settings.connections_max));
+    serve_with(
+        listener,
+        router,
+        settings.connections_max,
+        PATIENCE,
+        shutdown,
+    )
+    .await
+}
+
+async fn serve_with(
+    listener: TcpListener,
+    router: Router,
+    connections_max: usize,
+    patience: Patience,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let builder = builder(patience);
+    let slots = Arc::new(Semaphore::new(connections_max));
     let graceful = GracefulShutdown::new();
     tokio::pin!(shutdown);
     loop {
-        let slot = slots
-            .clone()
-            .acquire_owned()
-            .await
-            .map_err(io::Error::other)?;
+        // Also while every slot is taken: whoever holds them must not keep the hub from ending.
+        let slot = tokio::select! {
+            slot = slots.clone().acquire_owned() => slot.map_err(io::Error::other)?,
+            () = &mut shutdown => break,
+        };
         let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
@@ -68,28 +97,61 @@ pub async fn serve(
         if let Err(failure) = stream.set_nodelay(true) {
             tracing::debug!(%failure, "TCP_NODELAY could not be set");
         }
-        let service = service(router.clone(), peer);
+        let asked = Arc::new(Notify::new());
+        let service = service(router.clone(), peer, asked.clone());
         let connection = builder
             .serve_connection(TokioIo::new(stream), service)
             .into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            if let Err(failure) = connection.await {
-                tracing::debug!(%failure, "a connection ended early");
+            tokio::select! {
+                ended = connection => if let Err(failure) = ended {
+                    tracing::debug!(%failure, "a connection ended early");
+                },
+                () = silence(&asked, patience.headers) => {
+                    tracing::debug!("a connection asked for nothing");
+                }
             }
             drop(slot);
         });
     }
     drop(listener);
-    if timeout(DRAIN, graceful.shutdown()).await.is_err() {
-        tracing::warn!("some requests were still open after ten seconds");
+    if timeout(patience.drain, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests were still open at the deadline");
     }
     Ok(())
+}
+
+fn builder(patience: Patience) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(patience.headers)
+        .max_buf_size(HEADER_BYTES_MAX)
+        .max_headers(HEADERS_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(u32::try_from(HEADER_BYTES_MAX).unwrap_or(u32::MAX))
+        .keep_alive_interval(Some(Duration::from_secs(30)));
+    builder
+}
+
+/// Ends if no request comes in time. The timer of the headers starts only when the first bytes
+/// have told HTTP/1 from HTTP/2, and HTTP/2 has none: without this a silent connection would keep
+/// its slot for ever (P6).
+async fn silence(asked: &Notify, within: Duration) {
+    if timeout(within, asked.notified()).await.is_ok() {
+        pending::<()>().await;
+    }
 }
 
 fn service(
     router: Router,
     peer: SocketAddr,
+    asked: Arc<Notify>,
 ) -> impl hyper::service::Service<
     Request<Incoming>,
     Response = axum::response::Response,
@@ -97,6 +159,7 @@ fn service(
     Future: Send + 'static,
 > + Clone {
     service_fn(move |request: Request<Incoming>| {
+        asked.notify_one();
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().oneshot(request)
