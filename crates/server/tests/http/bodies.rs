@@ -411,7 +411,7 @@ async fn a_broken_store_is_not_the_client_s_fault() {
     let client_id = hub.registered(&public_client()).await;
     hub.add_user("ada").await;
     let mut browser = crate::support::Browser::default();
-    let page = browser.to_consent(&hub, &client_id, "ada").await;
+    let page = browser.reach_consent(&hub, &client_id, "ada").await;
     let form = crate::support::Form::of(&page.text()).set("decision", "approve");
     hub.break_store().await;
     let answer = browser.submit(&hub, &form).await;

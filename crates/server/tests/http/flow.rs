@@ -76,7 +76,7 @@ async fn walk(hub: &Hub, client_id: &str) {
     hub.add_resource_server().await;
     hub.add_user("ada").await;
     let mut browser = Browser::default();
-    let consent = browser.to_consent(hub, client_id, "ada").await;
+    let consent = browser.reach_consent(hub, client_id, "ada").await;
     let location = allow(hub, &mut browser, &consent.text()).await;
     assert!(location.starts_with(CALLBACK), "{location}");
     assert_eq!(parameter(&location, "state").as_deref(), Some("s t+ä&"));
@@ -121,7 +121,7 @@ async fn a_denial_is_told_to_the_client() {
     hub.add_user("ada").await;
     let client_id = hub.registered(&public_client()).await;
     let mut browser = Browser::default();
-    let consent = browser.to_consent(&hub, &client_id, "ada").await;
+    let consent = browser.reach_consent(&hub, &client_id, "ada").await;
     let form = Form::of(&consent.text()).set("decision", "deny");
     let answer = browser.submit(&hub, &form).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
@@ -148,7 +148,7 @@ async fn a_forged_form_decides_nothing() {
     hub.add_user("ada").await;
     let client_id = hub.registered(&public_client()).await;
     let mut browser = Browser::default();
-    let consent = browser.to_consent(&hub, &client_id, "ada").await;
+    let consent = browser.reach_consent(&hub, &client_id, "ada").await;
     let form = Form::of(&consent.text()).set("decision", "approve");
     for site in ["cross-site", "same-site", "unheard-of"] {
         let answer = browser.submit_from(&hub, &form, site).await;
@@ -171,8 +171,8 @@ async fn a_forged_form_decides_nothing() {
             .await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{origin}");
     }
-    let wrong = ["", "x", &form.value("csrf")[1..]];
-    for csrf in wrong {
+    let csrf = form.value("csrf");
+    for csrf in ["", "x", &csrf.to_uppercase()] {
         let answer = browser.submit(&hub, &form.clone().set("csrf", csrf)).await;
         assert!(answer.status.is_client_error(), "{csrf}");
         assert_eq!(answer.location(), "");
@@ -180,7 +180,7 @@ async fn a_forged_form_decides_nothing() {
     // Another person's browser with this person's form.
     hub.add_user("eve").await;
     let mut other = Browser::default();
-    other.to_consent(&hub, &client_id, "eve").await;
+    other.reach_consent(&hub, &client_id, "eve").await;
     let answer = other.submit(&hub, &form).await;
     assert!(answer.status.is_client_error());
     assert_eq!(answer.location(), "");
@@ -268,7 +268,9 @@ async fn the_policy_of_the_forms_lets_the_answer_through() {
         let page = browser
             .get(&hub, &format!("/authorize?{}", encode(&pairs)))
             .await;
-        let consent = Browser::default().to_consent_by(&hub, &pairs, "ada").await;
+        let consent = Browser::default()
+            .reach_consent_by(&hub, &pairs, "ada")
+            .await;
         for page in [page, consent] {
             let policy = page.header("content-security-policy");
             let wanted = format!("form-action 'self' {source};");
@@ -366,7 +368,7 @@ async fn userinfo_answers_for_openid_alone() {
         pairs.retain(|(name, _)| *name != "scope");
         pairs.push(("scope", scope));
         let mut browser = Browser::default();
-        let consent = browser.to_consent_by(&hub, &pairs, "ada").await;
+        let consent = browser.reach_consent_by(&hub, &pairs, "ada").await;
         let location = allow(&hub, &mut browser, &consent.text()).await;
         let code = parameter(&location, "code").unwrap();
         let redeem = [
@@ -423,7 +425,7 @@ async fn a_client_manages_its_registration() {
     assert_eq!(early.status, StatusCode::FORBIDDEN, "{}", early.text());
 
     let mut browser = Browser::default();
-    let consent = browser.to_consent(&hub, client_id, "ada").await;
+    let consent = browser.reach_consent(&hub, client_id, "ada").await;
     allow(&hub, &mut browser, &consent.text()).await;
     let put = call("PUT", token, update.to_string()).await;
     assert_eq!(put.status, StatusCode::OK, "{}", put.text());

@@ -21,7 +21,9 @@ fn assert_order(page: &str, texts: &[&str]) {
 
 async fn consent(hub: &Hub, client_id: &str) -> String {
     hub.add_user("ada").await;
-    let page = Browser::default().to_consent(hub, client_id, "ada").await;
+    let page = Browser::default()
+        .reach_consent(hub, client_id, "ada")
+        .await;
     page.text()
 }
 
@@ -38,7 +40,9 @@ async fn the_consent_page_names_the_host_first_and_the_claim_second() {
     let mut pairs = authorize_pairs(DOCUMENT);
     pairs.retain(|(name, _)| *name != "redirect_uri");
     pairs.push(("redirect_uri", "https://elsewhere.example/callback"));
-    let page = Browser::default().to_consent_by(&hub, &pairs, "ada").await;
+    let page = Browser::default()
+        .reach_consent_by(&hub, &pairs, "ada")
+        .await;
     assert_eq!(page.status, StatusCode::OK);
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
     let page = page.text();
@@ -105,7 +109,9 @@ async fn an_agent_on_this_machine_is_shown_with_a_warning() {
     let mut pairs = authorize_pairs(&client_id);
     pairs.retain(|(name, _)| *name != "redirect_uri");
     pairs.push(("redirect_uri", redirect));
-    let page = Browser::default().to_consent_by(&hub, &pairs, "ada").await;
+    let page = Browser::default()
+        .reach_consent_by(&hub, &pairs, "ada")
+        .await;
     let page = page.text();
     assert!(page.contains("<bdi>127.0.0.1:33418</bdi>"), "{page}");
     assert!(page.contains("any program here could pose as this app"));
@@ -141,7 +147,7 @@ async fn hostile_text_of_a_client_is_only_text() {
         .await
         .text();
     let consent = Browser::default()
-        .to_consent(&hub, &client_id, "ada")
+        .reach_consent(&hub, &client_id, "ada")
         .await
         .text();
     for page in [&sign_in, &consent] {

@@ -131,13 +131,18 @@ impl Browser {
     }
 
     /// From an authorization request to the consent page, signing in as `person`.
-    pub(crate) async fn to_consent(&mut self, hub: &Hub, client_id: &str, person: &str) -> Answer {
-        self.to_consent_by(hub, &authorize_pairs(client_id), person)
+    pub(crate) async fn reach_consent(
+        &mut self,
+        hub: &Hub,
+        client_id: &str,
+        person: &str,
+    ) -> Answer {
+        self.reach_consent_by(hub, &authorize_pairs(client_id), person)
             .await
     }
 
     /// The same for any request.
-    pub(crate) async fn to_consent_by(
+    pub(crate) async fn reach_consent_by(
         &mut self,
         hub: &Hub,
         pairs: &[(&str, &str)],
