@@ -267,3 +267,96 @@ async fn documents_answer_head_and_revalidate() {
         }
     }
 }
+
+/// P5: at a loopback issuer any loopback name will do, with or without a port, and no other.
+#[tokio::test]
+async fn a_local_hub_answers_to_every_name_of_this_machine() {
+    let hub = Hub::start_at("http://localhost:8080").await;
+    for (host, status) in [
+        ("localhost:8080", StatusCode::OK),
+        ("localhost", StatusCode::OK),
+        ("127.0.0.1:9999", StatusCode::OK),
+        ("[::1]:8080", StatusCode::OK),
+        ("[::1]", StatusCode::OK),
+        ("localhost.evil.example", StatusCode::MISDIRECTED_REQUEST),
+        ("localhost@evil.example", StatusCode::MISDIRECTED_REQUEST),
+        ("evil.example:8080", StatusCode::MISDIRECTED_REQUEST),
+        ("127.0.0.1.nip.example", StatusCode::MISDIRECTED_REQUEST),
+        ("::1", StatusCode::MISDIRECTED_REQUEST),
+    ] {
+        let request = request("GET", "/login").header("host", host);
+        let answer = hub.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, status, "{host}");
+        if status == StatusCode::OK {
+            // Plain http: a browser would not keep a `Secure` cookie.
+            let cookie = answer.header("set-cookie");
+            assert!(cookie.starts_with("vst-pre="), "{cookie}");
+            assert!(!cookie.contains("Secure"), "{cookie}");
+            assert!(cookie.contains("; HttpOnly; SameSite=Lax"), "{cookie}");
+        }
+    }
+}
+
+/// AS-02, QUIRK-53: at an issuer with a path everything lies below it, forms and links too.
+#[tokio::test]
+async fn a_hub_below_a_path_stays_below_it() {
+    let hub = Hub::start_at("https://hub.example/t1").await;
+    let page = hub.get("/t1/login").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert_browser_headers(&page, "/t1/login");
+    let page = page.text();
+    assert!(page.contains("action=\"/t1/login\""), "{page}");
+    assert!(page.contains("href=\"/t1/assets/style-"), "{page}");
+    for route in all_routes() {
+        if !route.absolute {
+            let outside = call(&hub, route.methods[0], &path_of(&route)).await;
+            assert_eq!(outside.status, StatusCode::NOT_FOUND, "{}", route.path);
+            let inside = format!("/t1{}", path_of(&route));
+            let inside = call(&hub, "PATCH", &inside).await;
+            assert_eq!(
+                inside.status,
+                if route.surface == Surface::Browser && route.path != "/authorize" {
+                    // From another origin: refused before the method is looked at.
+                    StatusCode::FORBIDDEN
+                } else {
+                    StatusCode::METHOD_NOT_ALLOWED
+                },
+                "{}",
+                route.path
+            );
+        }
+    }
+    let metadata = hub.get("/.well-known/oauth-authorization-server/t1").await;
+    let metadata = metadata.json();
+    for (member, value) in metadata.as_object().unwrap() {
+        if let Some(url) = value.as_str().filter(|_| member.ends_with("_endpoint")) {
+            assert!(
+                url.starts_with("https://hub.example/t1/"),
+                "{member}: {url}"
+            );
+        }
+    }
+}
+
+/// Elsewhere there is nothing: a page for people, JSON for programs, never a 200.
+#[tokio::test]
+async fn an_unknown_path_is_a_page_for_people_and_json_for_programs() {
+    let hub = Hub::start().await;
+    for path in [
+        "/",
+        "/admin",
+        "/token/",
+        "/authorize/x",
+        "//authorize",
+        "/TOKEN",
+    ] {
+        let answer = hub.get(path).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(answer.json()["error"], "not_found", "{path}");
+        let request = request("GET", path).header("accept", "text/html,*/*;q=0.1");
+        let answer = hub.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        assert_browser_headers(&answer, path);
+        assert!(answer.text().starts_with("<!doctype html>"), "{path}");
+    }
+}
