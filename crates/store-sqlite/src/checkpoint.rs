@@ -4,11 +4,11 @@
 //! A thread with a connection of its own moves pages when nobody has written for a while, and each
 //! time the log has grown by [`GROWTH`]. Under a load that never pauses it can move all but the
 //! newest pages, and the log starts over only when all of them were moved; so beyond [`LONG`] the
-//! writer takes the few that are left itself, between two commits.
+//! writer waits for the thread and takes the few that are left itself, between two commits.
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicI32, Ordering},
         mpsc::{SyncSender, sync_channel},
     },
@@ -29,6 +29,8 @@ const LONG: i32 = 8_192;
 pub(crate) struct Checkpoints {
     wake: SyncSender<()>,
     thread: JoinHandle<()>,
+    /// Held while pages are moved: `PASSIVE` gives up when somebody else is at it.
+    moving: Arc<Mutex<()>>,
     /// Length of the log in pages after the last commit.
     pages: Arc<AtomicI32>,
     /// Its length when the thread was woken.
@@ -48,10 +50,13 @@ impl Checkpoints {
             }))
             .map_err(rows::failed)?;
         let (wake, woken) = sync_channel(1);
+        let moving = Arc::new(Mutex::new(()));
+        let at_work = moving.clone();
         let thread = std::thread::Builder::new()
             .name("sqlite-checkpoint".to_owned())
             .spawn(move || {
                 while woken.recv().is_ok() {
+                    let _turn = at_work.lock().unwrap_or_else(PoisonError::into_inner);
                     checkpoint(&mover, "PASSIVE");
                 }
             })
@@ -59,6 +64,7 @@ impl Checkpoints {
         Ok(Self {
             wake,
             thread,
+            moving,
             pages,
             woken_at: 0,
             dirty: false,
@@ -78,6 +84,7 @@ impl Checkpoints {
         }
         self.woken_at = pages;
         if pages > LONG {
+            let _turn = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
             checkpoint(writer, "PASSIVE");
         } else {
             // When it is at work already it comes again by the growth that follows.

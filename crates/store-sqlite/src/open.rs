@@ -13,7 +13,7 @@ use crate::{migrations, place, readers::Readers, rows, writer::Writer};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What can be chosen.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct SqliteOptions {
     /// Verbs that may wait; one more is refused as busy.
     pub queue_max: usize,

@@ -21,6 +21,7 @@ use vestibule_store::{
 };
 
 /// Busy is busy, the rest failed; the text holds no data of ours.
+#[expect(clippy::needless_pass_by_value, reason = "the argument of `map_err`")]
 pub(crate) fn failed(failure: Error) -> StoreError {
     match &failure {
         Error::SqliteFailure(inner, _)

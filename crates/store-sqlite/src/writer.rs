@@ -279,13 +279,13 @@ fn commit(connection: &Connection, batch: Vec<Job>) {
 /// `Err` when nobody can tell what the transaction holds now; the verb's own failure is inside.
 fn run_in_savepoint(connection: &Connection, verb: Verb) -> Result<Outcome> {
     step(connection, "SAVEPOINT verb")?;
-    let outcome = match catch_unwind(AssertUnwindSafe(|| verb(connection))) {
-        Ok(outcome) => outcome.map_err(rows::failed),
-        Err(_) => {
+    let outcome = catch_unwind(AssertUnwindSafe(|| verb(connection))).map_or_else(
+        |_| {
             tracing::error!("a verb of the store panicked");
             Err(StoreError::Failed("a verb failed".to_owned()))
-        }
-    };
+        },
+        |outcome| outcome.map_err(rows::failed),
+    );
     // SQLite may have ended everything, this verb and those before it (D.14).
     if connection.is_autocommit() {
         return Err(outcome
