@@ -155,7 +155,7 @@ pub fn router(app: App) -> Router {
         let handler = route
             .handler
             .clone()
-            .fallback(move || surface::method_not_allowed(allow));
+            .fallback(move || async move { surface::method_not_allowed(&allow) });
         let handler = if matches!(route.surface, Surface::Client | Surface::Public) {
             handler.merge(on(MethodFilter::OPTIONS, surface::preflight))
         } else {

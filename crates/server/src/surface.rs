@@ -32,10 +32,10 @@ pub(crate) fn no_store(headers: &mut HeaderMap) {
     headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
 }
 
-pub(crate) async fn method_not_allowed(allow: String) -> Response {
+pub(crate) fn method_not_allowed(allow: &str) -> Response {
     let text = "this method is not allowed here";
     let mut answer = plain_error(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", text);
-    if let Ok(value) = HeaderValue::from_str(&allow) {
+    if let Ok(value) = HeaderValue::from_str(allow) {
         answer.headers_mut().insert(header::ALLOW, value);
     }
     answer
@@ -84,7 +84,10 @@ pub(crate) async fn not_found(uri: Uri, headers: HeaderMap) -> Response {
 /// P5: the issuer is configuration, and a request for another host is not for us.
 pub(crate) async fn known_host(State(app): State<App>, request: Request, next: Next) -> Response {
     let settings = &app.settings;
-    let health = matches!(request.uri().path(), "/healthz" | "/readyz");
+    // Probes come by address.
+    let path = request.uri().path();
+    let below = path.strip_prefix(settings.base.as_str());
+    let health = matches!(below, Some("/healthz" | "/readyz"));
     let host = request
         .uri()
         .authority()
@@ -94,9 +97,11 @@ pub(crate) async fn known_host(State(app): State<App>, request: Request, next: N
             host.to_str().ok().map(str::to_owned)
         });
     let known = host.is_some_and(|host| {
-        let bare = host
-            .rsplit_once(':')
-            .map_or(host.as_str(), |(name, _)| name);
+        // The colons of an IPv6 address stand in brackets; only one behind them begins a port.
+        let bare = match host.rsplit_once(':') {
+            Some((name, port)) if !port.ends_with(']') => name,
+            _ => host.as_str(),
+        };
         let loopback = matches!(bare, "localhost" | "127.0.0.1" | "[::1]");
         host.eq_ignore_ascii_case(&settings.authority) || (settings.loopback && loopback)
     });

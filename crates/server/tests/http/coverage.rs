@@ -326,6 +326,11 @@ async fn a_hub_below_a_path_stays_below_it() {
             );
         }
     }
+    for probe in ["/t1/healthz", "/t1/readyz"] {
+        let request = request("GET", probe).header("host", "10.1.2.3:8080");
+        let answer = hub.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::OK, "{probe}");
+    }
     let metadata = hub.get("/.well-known/oauth-authorization-server/t1").await;
     let metadata = metadata.json();
     for (member, value) in metadata.as_object().unwrap() {
