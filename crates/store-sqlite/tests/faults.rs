@@ -240,7 +240,7 @@ async fn a_damaged_log_is_believed_up_to_the_damage() {
     }
 }
 
-/// P12: several processes that start at once on an empty folder end with one schema.
+/// Several processes that start at once on an empty folder end with one schema.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_that_open_an_empty_folder_at_once_all_succeed() {
     for _ in 0..5 {
@@ -258,7 +258,7 @@ async fn many_that_open_an_empty_folder_at_once_all_succeed() {
     }
 }
 
-/// P12: nobody else on the machine can read the file, its log or its index.
+/// Nobody else on the machine can read the file, its log or its index.
 #[cfg(unix)]
 #[tokio::test]
 async fn the_files_are_for_the_owner_only() {

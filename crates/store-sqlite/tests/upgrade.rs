@@ -358,7 +358,7 @@ async fn go_on(store: &dyn Store) {
     );
 }
 
-/// T9, P12: a release never loses what an earlier one wrote.
+/// A release never loses what an earlier one wrote.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_of_each_earlier_schema_reads_back_and_goes_on() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");

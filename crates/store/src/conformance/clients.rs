@@ -50,7 +50,7 @@ pub async fn who_has_no_row_was_never_seen(store: Arc<dyn Store>) {
     assert!(matches!(lookup, ClientLookup::NeverSeen));
 }
 
-/// DCR-35: made at once and whole.
+/// Made at once and whole.
 pub async fn of_many_who_make_one_client_one_succeeds(store: Arc<dyn Store>) {
     let answers = race(20, |_| {
         let store = store.clone();
@@ -182,7 +182,7 @@ pub async fn a_removed_client_takes_everything_along(store: Arc<dyn Store>) {
     assert_eq!(store.count_clients().await.unwrap(), 1);
 }
 
-/// R17, SLR-05: an id that was taken away does not come back through another door.
+/// SLR-05: an id that was taken away does not come back through another door.
 pub async fn a_tombstone_stands_where_no_row_was(store: Arc<dyn Store>) {
     let stranger = client("vdr_stranger", Door::Dcr);
     let removed = store.remove_client(&stranger.key, at(100), false, audit(Event::ClientRemoved));

@@ -94,7 +94,7 @@ pub async fn a_code_at_its_end_is_dead(store: Arc<dyn Store>) {
     }
 }
 
-/// RT-09: a person who took the grant back before the client came.
+/// A person who took the grant back before the client came.
 pub async fn a_code_of_a_revoked_grant_is_dead(store: Arc<dyn Store>) {
     approved(&*store, 1).await;
     let revoked = store

@@ -3,7 +3,7 @@
 //! One function per promise, named as a sentence. Races run as that many tasks, released together.
 //! A backend runs all of them in three lines:
 //!
-//! ```ignore
+//! ```text
 //! async fn make_store() -> (Arc<dyn Store>, TempDir) { … }
 //! vestibule_store::store_conformance_suite!(make_store);
 //! ```

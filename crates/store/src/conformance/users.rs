@@ -78,7 +78,7 @@ pub async fn a_person_is_found_by_name_and_by_id(store: Arc<dyn Store>) {
     assert!(store.find_user_by_name("nobody").await.unwrap().is_none());
 }
 
-/// RT-08: whoever stole a session loses it, in the same transaction.
+/// Whoever stole a session loses it, in the same transaction.
 pub async fn a_new_password_ends_the_sessions(store: Arc<dyn Store>) {
     let (one, other) = (user(1), user(2));
     for (n, user) in [(1, &one), (2, &one), (3, &other)] {
@@ -98,7 +98,7 @@ pub async fn a_new_password_ends_the_sessions(store: Arc<dyn Store>) {
     assert_eq!(untouched.password_hash, other.password_hash);
 }
 
-/// RT-08: disabling ends sessions, also those that open at the same moment; enabling revives none.
+/// Disabling ends sessions, also those that open at the same moment; enabling revives none.
 pub async fn a_disabled_person_has_no_session(store: Arc<dyn Store>) {
     let person = user(1);
     add(&*store, &person).await;
