@@ -17,6 +17,7 @@ use vestibule_cimd::ResolveError;
 use vestibule_policy::{Consent, Power};
 use vestibule_protocol::{
     authorize::{AuthorizationRequest, AuthorizeParams},
+    client_id::ClientKey,
     client_metadata::DisplayName,
     error_code::{ErrorCode, OAuthError},
     ids::SessionHash,
@@ -33,10 +34,14 @@ use crate::{
     Browser, CookieChange, Cookies, Engine, FailurePage, FailureStatus, LeavePage, Reply,
     SignInPage, SignInProblem, Step,
     clients::{Client, Unresolved},
+    consent::Asking,
     issue::under_ceiling,
     throttle::Meter,
-    ticket::{NoTicket, binding_of},
+    ticket::{NoTicket, Origin, Ticket, binding_of},
 };
+
+/// Live grants of a person that are looked through for one client's.
+const GRANTS_LOOKED_AT: usize = 500;
 
 /// Everything that is known of a request once it was read.
 pub(crate) struct Asked {
@@ -47,6 +52,8 @@ pub(crate) struct Asked {
     /// Known, allowed scopes of what was asked for.
     pub(crate) scopes: ScopeSet,
     pub(crate) power: Power,
+    /// Which decision it waits for.
+    pub(crate) origin: Origin,
 }
 
 impl Asked {
@@ -99,6 +106,7 @@ pub(crate) enum NotAsked {
     Show(FailurePage),
     /// Tell the client, at a place that it registered.
     Return {
+        client: ClientKey,
         stranger: bool,
         to: String,
         host: String,
@@ -120,12 +128,14 @@ impl Engine {
             Ok(asked) => asked,
             Err(NotAsked::Show(page)) => return Step::Show(page).into(),
             Err(NotAsked::Return {
+                client,
                 stranger,
                 to,
                 host,
                 error,
             }) => {
-                return self.return_error(stranger, to, host, &error, browser).await;
+                let vouched = self.may_return(stranger, &client, browser).await;
+                return self.return_error(vouched, to, host, &error).into();
             }
         };
         let session = match self.session(browser).await {
@@ -155,13 +165,12 @@ impl Engine {
             .resolve_for_authorize(client_id, &browser.source)
             .await
             .map_err(|failure| NotAsked::Show(self.unresolved_page(client_id, &failure)))?;
-        let request = match params.request_uri() {
-            Some(uri) => self.take_up_pushed(uri, &client)?,
-            None => {
-                let redirect = TrustedRedirect::matching(
-                    &client.metadata.redirect_uris,
-                    params.redirect_uri(),
-                )
+        if let Some(uri) = params.request_uri() {
+            let (request, origin) = self.take_up_pushed(uri, &client)?;
+            return self.understand(client, request, origin);
+        }
+        let redirect =
+            TrustedRedirect::matching(&client.metadata.redirect_uris, params.redirect_uri())
                 .map_err(|failure| {
                     tracing::info!(client = ?client.key, %failure, "a redirect URI does not match");
                     self.shown(
@@ -169,28 +178,30 @@ impl Engine {
                         Some("Remove the server in your app and add it again."),
                     )
                 })?;
-                if !params.response_mode_is_supported() {
-                    return Err(self.shown(
-                        "The app asks for a response_mode that is not supported.",
-                        None,
-                    ));
-                }
-                let returned = Returned::of(self, &client, &redirect, params.state());
-                if client.metadata.require_par {
-                    return Err(returned.error(OAuthError::new(
-                        ErrorCode::InvalidRequest,
-                        "this client must push its authorization requests",
-                    )));
-                }
-                AuthorizationRequest::read(&params, redirect)
-                    .map_err(|error| returned.error(error))?
-            }
-        };
-        self.understand(client, request)
+        if !params.response_mode_is_supported() {
+            return Err(self.shown(
+                "The app asks for a response_mode that is not supported.",
+                None,
+            ));
+        }
+        let returned = Returned::of(self, &client, &redirect, params.state());
+        if client.metadata.require_par {
+            return Err(returned.error(OAuthError::new(
+                ErrorCode::InvalidRequest,
+                "this client must push its authorization requests",
+            )));
+        }
+        let request =
+            AuthorizationRequest::read(&params, redirect).map_err(|error| returned.error(error))?;
+        self.understand(client, request, self.new_origin())
     }
 
     /// RFC 9126 §4: bound to its client, once, for 90 seconds; other parameters are ignored.
-    fn take_up_pushed(&self, uri: &str, client: &Client) -> Result<AuthorizationRequest, NotAsked> {
+    fn take_up_pushed(
+        &self,
+        uri: &str,
+        client: &Client,
+    ) -> Result<(AuthorizationRequest, Origin), NotAsked> {
         let shown = |text| self.shown(text, Some("Start again from your app."));
         let sealed = uri
             .strip_prefix(crate::push::REQUEST_URI_PREFIX)
@@ -202,9 +213,10 @@ impl Engine {
         if ticket.client_id != client.client_id {
             return Err(shown("The request belongs to another app."));
         }
-        ticket
+        let request = ticket
             .request(&client.metadata.redirect_uris)
-            .ok_or_else(|| shown("The app has changed since it sent the request."))
+            .ok_or_else(|| shown("The app has changed since it sent the request."))?;
+        Ok((request, ticket.origin))
     }
 
     /// Resource, scopes, power.
@@ -212,6 +224,7 @@ impl Engine {
         &self,
         client: Client,
         request: AuthorizationRequest,
+        origin: Origin,
     ) -> Result<Asked, NotAsked> {
         let returned = Returned::of(self, &client, &request.redirect, request.state.as_deref());
         let (resource, spec) = self
@@ -219,9 +232,8 @@ impl Engine {
             .map_err(|error| returned.error(error))?;
         let shape = client.shape(request.redirect.kind(), request.redirect.as_str());
         let power = vestibule_policy::power(client.trust, client.risk, Some(shape));
-        let scopes = self
-            .find_scopes(&client, &request, spec, &power)
-            .map_err(|error| returned.error(error))?;
+        let scopes =
+            find_scopes(&client, &request, spec, &power).map_err(|error| returned.error(error))?;
         if !client.metadata.grant_types.authorization_code {
             return Err(returned.error(OAuthError::new(
                 ErrorCode::UnauthorizedClient,
@@ -234,6 +246,7 @@ impl Engine {
             resource,
             scopes,
             power,
+            origin,
         })
     }
 
@@ -261,47 +274,6 @@ impl Engine {
         }
     }
 
-    /// QUIRK-60, QUIRK-61, QUIRK-62, QUIRK-64: unknown scopes are ignored, none means the
-    /// resource's defaults, and what the client registered is no ceiling.
-    pub(crate) fn find_scopes(
-        &self,
-        client: &Client,
-        request: &AuthorizationRequest,
-        spec: &ResourceSpec,
-        power: &Power,
-    ) -> Result<ScopeSet, OAuthError> {
-        let identity = scope::identity_scopes();
-        let known = |scope: &Scope| {
-            spec.scope(scope.as_str()).is_some() || identity.contains_key(scope.as_str())
-        };
-        let asked = request.scope.as_ref().or(client.metadata.scope.as_ref());
-        let mut scopes: ScopeSet = match asked {
-            Some(asked) => asked.iter().filter(|scope| known(scope)).cloned().collect(),
-            None => ScopeSet::default(),
-        };
-        let names_the_resource = scopes
-            .iter()
-            .any(|scope| spec.scope(scope.as_str()).is_some());
-        if !names_the_resource && !scopes.contains(scope::OPENID) {
-            let nothing_known = asked.is_some_and(|asked| !asked.is_empty()) && scopes.is_empty();
-            if nothing_known && request.scope.is_some() {
-                return Err(OAuthError::new(
-                    ErrorCode::InvalidScope,
-                    "none of the scopes is known at this resource",
-                ));
-            }
-            scopes = scopes.union(&spec.default_scopes());
-        }
-        let allowed = under_ceiling(power, client.scope_ceiling.as_ref(), spec, &scopes);
-        if allowed.is_empty() {
-            return Err(OAuthError::new(
-                ErrorCode::InvalidScope,
-                "the client may have none of these scopes",
-            ));
-        }
-        Ok(allowed)
-    }
-
     /// OIDC-06, OIDC-07.
     fn must_sign_in(&self, asked: &Asked, session: &Session) -> bool {
         let prompt = asked.request.prompt;
@@ -325,14 +297,15 @@ impl Engine {
     ) -> Reply {
         match self.remembered(&asked, user).await {
             Ok(true) => self
-                .approve(&asked, asked.scopes.clone(), session, user, None)
+                .approve(&asked, asked.scopes.clone(), session, user, Asking::Before)
                 .await
                 .into(),
             Ok(false) if asked.request.prompt.none => {
                 let error = OAuthError::new(ErrorCode::ConsentRequired, "consent is needed");
                 let (to, host) = (asked.error(self, &error), host_of(&asked));
-                self.return_error(asked.is_stranger(), to, host, &error, browser)
-                    .await
+                let stranger = asked.is_stranger();
+                let vouched = self.may_return(stranger, &asked.client.key, browser).await;
+                self.return_error(vouched, to, host, &error).into()
             }
             Ok(false) => match &browser.session {
                 Some(cookie) => self.consent_page(&asked, cookie, user, Vec::new()),
@@ -397,9 +370,7 @@ impl Engine {
             };
         }
         let (cookie, change) = self.pre_session(browser);
-        let digest = asked.client.metadata.security_digest();
-        let binding = binding_of(cookie.expose());
-        let ticket = self.ticket(&asked.client.client_id, digest, &asked.request, binding);
+        let ticket = Ticket::of(asked, binding_of(cookie.expose()));
         let page = SignInPage {
             ticket: Some(self.seal_ticket(Kind::Ticket, &ticket)),
             csrf: self.csrf(cookie.expose(), "sign-in"),
@@ -432,21 +403,26 @@ impl Engine {
         }
     }
 
-    /// An error that belongs to the client. For a client that nobody vouches for, the person sees
-    /// it first, and decides (RU-13, A3); somebody who approved the client before has vouched.
-    async fn return_error(
-        &self,
-        stranger: bool,
-        to: String,
-        host: String,
-        error: &OAuthError,
-        browser: &Browser,
-    ) -> Reply {
-        let signed_in = matches!(self.session(browser).await, Ok(Some(_)));
-        if stranger || !signed_in {
-            return Step::Leave(self.leave_page(to, host, error)).into();
+    /// May an error go to the client without a click (RU-13, A3)? Somebody must be signed in; and
+    /// where nobody vouches for the client, this person has, by a grant that is still alive.
+    async fn may_return(&self, stranger: bool, client: &ClientKey, browser: &Browser) -> bool {
+        let Ok(Some((_, user))) = self.session(browser).await else {
+            return false;
+        };
+        if !stranger {
+            return true;
         }
-        Step::Redirect(to).into()
+        let grants = self.store.list_grants(&user.id, GRANTS_LOOKED_AT).await;
+        grants.is_ok_and(|grants| grants.iter().any(|grant| grant.client == *client))
+    }
+
+    /// An error that belongs to the client: returned, or offered to the person first.
+    fn return_error(&self, vouched: bool, to: String, host: String, error: &OAuthError) -> Step {
+        if vouched {
+            Step::Redirect(to)
+        } else {
+            Step::Leave(self.leave_page(to, host, error))
+        }
     }
 
     fn leave_page(&self, to: String, host: String, error: &OAuthError) -> LeavePage {
@@ -460,8 +436,8 @@ impl Engine {
 
     /// A short number that the person can quote and the log holds.
     pub(crate) fn reference(&self, what: &str) -> String {
-        let [a, b, c, d, e] = self.random::<5>();
-        let reference = format!("{a:02x}{b:02x}-{c:02x}{d:02x}{e:02x}").to_uppercase();
+        let number = u64::from_be_bytes(self.random());
+        let reference = format!("{:04X}-{:06X}", number >> 48, number & 0xff_ffff);
         tracing::info!(reference, what, "an attempt ended");
         reference
     }
@@ -586,6 +562,48 @@ impl Engine {
     }
 }
 
+/// QUIRK-60, QUIRK-61, QUIRK-62, QUIRK-64: unknown scopes are ignored, none means the
+/// resource's defaults, and what the client registered is no ceiling.
+fn find_scopes(
+    client: &Client,
+    request: &AuthorizationRequest,
+    spec: &ResourceSpec,
+    power: &Power,
+) -> Result<ScopeSet, OAuthError> {
+    let identity = scope::identity_scopes();
+    let known = |scope: &Scope| {
+        spec.scope(scope.as_str()).is_some() || identity.contains_key(scope.as_str())
+    };
+    let asked = request.scope.as_ref().or(client.metadata.scope.as_ref());
+    let mut scopes: ScopeSet = match asked {
+        Some(asked) => asked.iter().filter(|scope| known(scope)).cloned().collect(),
+        None => ScopeSet::default(),
+    };
+    let names_the_resource = scopes
+        .iter()
+        .any(|scope| spec.scope(scope.as_str()).is_some());
+    // Who asks for `openid` alone wants no more; who asks for nothing wants the resource.
+    let identity_only = request.scope.is_some() && scopes.contains(scope::OPENID);
+    if !names_the_resource && !identity_only {
+        let nothing_known = asked.is_some_and(|asked| !asked.is_empty()) && scopes.is_empty();
+        if nothing_known && request.scope.is_some() {
+            return Err(OAuthError::new(
+                ErrorCode::InvalidScope,
+                "none of the scopes is known at this resource",
+            ));
+        }
+        scopes = scopes.union(&spec.default_scopes());
+    }
+    let allowed = under_ceiling(power, client.scope_ceiling.as_ref(), spec, &scopes);
+    if allowed.is_empty() {
+        return Err(OAuthError::new(
+            ErrorCode::InvalidScope,
+            "the client may have none of these scopes",
+        ));
+    }
+    Ok(allowed)
+}
+
 pub(crate) fn name_of(client: &Client) -> Option<String> {
     client
         .metadata
@@ -602,6 +620,7 @@ pub(crate) fn host_of(asked: &Asked) -> String {
 /// Where errors go once the redirect URI has matched.
 struct Returned<'a> {
     engine: &'a Engine,
+    client: ClientKey,
     stranger: bool,
     redirect: TrustedRedirect,
     state: Option<String>,
@@ -616,6 +635,7 @@ impl<'a> Returned<'a> {
     ) -> Self {
         Self {
             engine,
+            client: client.key,
             stranger: is_stranger(client),
             redirect: redirect.clone(),
             state: state.map(str::to_owned),
@@ -628,6 +648,7 @@ impl<'a> Returned<'a> {
             ("error_description", Some(&*error.description)),
         ];
         NotAsked::Return {
+            client: self.client,
             stranger: self.stranger,
             to: respond(
                 self.engine,

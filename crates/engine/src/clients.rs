@@ -19,7 +19,7 @@ use vestibule_protocol::{
     scope::ScopeSet,
     secret::Secret,
     time::Timestamp,
-    trust::{CimdMode, Door, RedirectShape, Risk, Standing, Trust},
+    trust::{CimdMode, DcrMode, Door, RedirectShape, Risk, Standing, Trust},
 };
 use vestibule_seal::{Kind, MacKind, constant_time_eq, sha256};
 use vestibule_store::{
@@ -30,7 +30,7 @@ use vestibule_store::{
 use crate::{Engine, Problem, Shape, Source, sealed::SealedRegistration};
 
 /// How long a host that does not answer may be stood in for by what was stored at the last consent.
-const SNAPSHOT_STANDS_IN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const SNAPSHOT_STANDS_IN: Duration = Duration::from_hours(7 * 24);
 
 /// How a secret is recognised.
 #[derive(Clone, Debug)]
@@ -45,6 +45,10 @@ pub(crate) enum SecretProof {
 
 /// A client, whichever door it came by.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "`client_id` is the parameter's name"
+)]
 pub(crate) struct Client {
     pub(crate) client_id: String,
     pub(crate) key: ClientKey,
@@ -222,8 +226,7 @@ impl Engine {
         self.find_client(raw, source, true)
             .await
             .map_err(|failure| match failure {
-                Unresolved::Store => Problem::busy(1),
-                Unresolved::Document(ResolveError::Busy) => Problem::busy(1),
+                Unresolved::Store | Unresolved::Document(ResolveError::Busy) => Problem::busy(1),
                 Unresolved::Document(ResolveError::Throttled { retry_after }) => {
                     Problem::throttled(retry_after)
                 }
@@ -256,8 +259,7 @@ impl Engine {
             ..ClientIdUrlPolicy::default()
         };
         match ClientId::parse_with(raw, &policy).map_err(Unresolved::Malformed)? {
-            ClientId::Issued(id) if id.is_sealed() => self.open_registration(&id),
-            ClientId::Issued(_) => Err(Unresolved::Unknown),
+            ClientId::Issued(id) if id.is_sealed() => self.open_registration(&id, fetch),
             ClientId::Url(url) if fetch => {
                 let settings = self.settings();
                 let welcome = match settings.cimd {
@@ -279,7 +281,7 @@ impl Engine {
                     .map(|document| Client::of_document(&url, &document))
                     .map_err(Unresolved::Document)
             }
-            ClientId::Url(_) => Err(Unresolved::Unknown),
+            ClientId::Issued(_) | ClientId::Url(_) => Err(Unresolved::Unknown),
         }
     }
 
@@ -310,7 +312,9 @@ impl Engine {
         }
     }
 
-    fn open_registration(&self, id: &IssuedId) -> Result<Client, Unresolved> {
+    /// A registration without a row. At authorize this is its first appearance, which a closed
+    /// door stops; an initial access token stood for it whatever the door's mode became, but off.
+    fn open_registration(&self, id: &IssuedId, appears: bool) -> Result<Client, Unresolved> {
         let live = self.live();
         let plain = live
             .keys
@@ -329,6 +333,14 @@ impl Engine {
                 .as_ref()
                 .map(DisplayName::as_str);
             return Err(Unresolved::Expired(name.map(str::to_owned)));
+        }
+        let welcome = match live.settings.dcr {
+            DcrMode::Off => false,
+            DcrMode::Approval | DcrMode::Token => sealed.vouched,
+            DcrMode::Open => true,
+        };
+        if appears && !welcome {
+            return Err(Unresolved::DoorClosed(Door::Dcr));
         }
         Ok(Client::of_seal(id, sealed))
     }

@@ -26,13 +26,22 @@ use crate::{
     Badge, Browser, ClientHost, ConsentPage, Engine, FailureStatus, Reply, ScopeGroups, ScopeRow,
     Step,
     authorize::{Asked, NotAsked, host_of, name_of},
-    ticket::{NoTicket, TICKET_LIFE, Ticket, binding_of},
+    ticket::{NoTicket, Ticket, binding_of},
 };
 
 /// Life of a code (oauth table 1.3).
-const CODE_LIFE: Duration = Duration::from_secs(60);
+const CODE_LIFE: Duration = Duration::from_mins(1);
 /// How long a "yes" is remembered, where it is.
-const REMEMBERED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+const REMEMBERED: Duration = Duration::from_hours(90 * 24);
+
+/// When the person said yes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Asking {
+    /// An earlier time, and it holds on.
+    Before,
+    /// This time.
+    Now,
+}
 
 /// The consent form.
 #[derive(Clone, Debug)]
@@ -60,12 +69,7 @@ impl Engine {
         let Some(spec) = self.config.resources.find(&asked.resource) else {
             return Step::Show(self.busy_page());
         };
-        let ticket = self.ticket(
-            &client.client_id,
-            client.metadata.security_digest(),
-            &asked.request,
-            binding_of(session_cookie),
-        );
+        let ticket = Ticket::of(asked, binding_of(session_cookie));
         let mut scopes = ScopeGroups::default();
         for known in spec
             .scopes
@@ -175,27 +179,27 @@ impl Engine {
             .request(&client.metadata.redirect_uris)
             .ok_or_else(|| stale("The app has changed where it wants to be answered."))?;
         let digest = client.metadata.security_digest();
-        let asked = self
-            .understand(client, request)
-            .map_err(|failure| match failure {
-                NotAsked::Show(page) => Step::Show(page),
-                NotAsked::Return { to, .. } => Step::Redirect(to),
-            })?;
+        let asked =
+            self.understand(client, request, ticket.origin)
+                .map_err(|failure| match failure {
+                    NotAsked::Show(page) => Step::Show(page),
+                    NotAsked::Return { to, .. } => Step::Redirect(to),
+                })?;
         if digest != ticket.digest {
             // R10: what was shown is not what would be approved.
             let changed = vec!["The app changed its details while you were reading.".to_owned()];
             return Err(self.consent_page(&asked, cookie, &user, changed));
         }
         if !form.approve {
-            return self.deny(&asked, &ticket, &user, browser).await;
+            return self.deny(&asked, &user, browser).await;
         }
-        let ticked: ScopeSet = asked
+        let allowed: ScopeSet = asked
             .scopes
             .iter()
             .filter(|scope| form.scopes.iter().any(|ticked| ticked == scope.as_str()))
             .cloned()
             .collect();
-        if ticked
+        if allowed
             .iter()
             .all(|scope| scope.as_str() == scope::OFFLINE_ACCESS)
         {
@@ -203,17 +207,11 @@ impl Engine {
             return Err(self.consent_page(&asked, cookie, &user, changed));
         }
         Ok(self
-            .approve(&asked, ticked, &session, &user, Some(&ticket))
+            .approve(&asked, allowed, &session, &user, Asking::Now)
             .await)
     }
 
-    async fn deny(
-        &self,
-        asked: &Asked,
-        ticket: &Ticket,
-        user: &User,
-        browser: &Browser,
-    ) -> Result<Step, Step> {
+    async fn deny(&self, asked: &Asked, user: &User, browser: &Browser) -> Result<Step, Step> {
         let audit = AuditEntry {
             source: Some(browser.source.prefix()),
             ..self.audit(
@@ -223,8 +221,8 @@ impl Engine {
                 format!("denied {}", asked.scopes),
             )
         };
-        let until = ticket.issued_at.plus(TICKET_LIFE);
-        let first = self.store.deny(ticket.id, until, audit).await;
+        let origin = asked.origin;
+        let first = self.store.deny(origin.id, origin.until(), audit).await;
         match first {
             Ok(true) => {
                 let error = OAuthError::new(ErrorCode::AccessDenied, "the person said no");
@@ -243,14 +241,13 @@ impl Engine {
     }
 
     /// Record the approval and send the code: one committing call, nothing fallible after it.
-    /// Without a ticket it was remembered, and each request is its own decision.
     pub(crate) async fn approve(
         &self,
         asked: &Asked,
         scopes: ScopeSet,
         session: &Session,
         user: &User,
-        ticket: Option<&Ticket>,
+        asking: Asking,
     ) -> Step {
         let now = self.now();
         let code = self.random_token("vco_");
@@ -260,19 +257,12 @@ impl Engine {
             .refresh
             .map_or(asked.power.access_ttl, |life| life.absolute);
         let redirect = &asked.request.redirect;
-        let may_remember = ticket.is_some()
+        let may_remember = asking == Asking::Now
             && redirect.kind() == RedirectKind::Https
             && match asked.power.consent {
                 Consent::MayRemember => true,
                 Consent::EveryTime | Consent::Warn => false,
             };
-        let (ticket_id, ticket_until) = match ticket {
-            Some(ticket) => (ticket.id, ticket.issued_at.plus(TICKET_LIFE)),
-            None => (
-                vestibule_protocol::ids::TicketId::new(self.random()),
-                now.plus(CODE_LIFE),
-            ),
-        };
         let audit = AuditEntry {
             grant: Some(grant.clone()),
             ..self.audit(
@@ -283,8 +273,8 @@ impl Engine {
             )
         };
         let approval = Approval {
-            ticket: ticket_id,
-            ticket_until,
+            ticket: asked.origin.id,
+            ticket_until: asked.origin.until(),
             client: self.as_row(&asked.client, now),
             code: Code {
                 hash: CodeHash::new(sha256(code.expose().as_bytes())),
@@ -335,11 +325,11 @@ fn reasons(asked: &Asked) -> Vec<String> {
     let mut reasons = Vec::new();
     match (client.standing, client.door) {
         (Standing::FirstParty, _) => {
-            reasons.push("An administrator of this hub made it.".to_owned())
+            reasons.push("An administrator of this hub made it.".to_owned());
         }
         (Standing::Verified, _) => reasons.push("It proved who runs it.".to_owned()),
         (Standing::Known, _) => {
-            reasons.push("Its identity is in the catalogue of known apps.".to_owned())
+            reasons.push("Its identity is in the catalogue of known apps.".to_owned());
         }
         (Standing::Unverified, Door::Cimd) => reasons
             .push("It controls the address above. Nobody has checked who that is.".to_owned()),

@@ -306,6 +306,11 @@ impl Engine {
             .peek(meter, key, self.now().seconds().saturating_mul(1_000))
     }
 
+    /// Take back one counted event.
+    pub(crate) fn uncount_rate(&self, meter: Meter, key: u64) {
+        self.throttle.uncount(meter, key);
+    }
+
     /// Count one event (a failure) without asking.
     pub(crate) fn count_rate(&self, meter: Meter, key: u64) {
         self.throttle

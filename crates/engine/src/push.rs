@@ -9,7 +9,12 @@ use vestibule_protocol::{
 };
 use vestibule_seal::Kind;
 
-use crate::{Engine, Problem, Source, authorize::NotAsked, throttle::Meter, ticket::PUSHED_LIFE};
+use crate::{
+    Engine, Problem, Source,
+    authorize::NotAsked,
+    throttle::Meter,
+    ticket::{PUSHED_LIFE, Ticket},
+};
 
 /// RFC 9126 §2.2.
 pub(crate) const REQUEST_URI_PREFIX: &str = "urn:ietf:params:oauth:request_uri:";
@@ -62,16 +67,15 @@ impl Engine {
                     OAuthError::new(ErrorCode::InvalidRequest, failure.to_string())
                 })?;
         let request = AuthorizationRequest::read(&params, redirect)?;
-        let digest = client.metadata.security_digest();
         // PAR-02: everything that authorize would judge, now.
         let asked = self
-            .understand(client, request)
+            .understand(client, request, self.new_origin())
             .map_err(|failure| match failure {
                 NotAsked::Return { error, .. } => Problem::from(error),
                 NotAsked::Show(_) => invalid("the request is not valid"),
             })?;
         let binding = [0; 16];
-        let ticket = self.ticket(&asked.client.client_id, digest, &asked.request, binding);
+        let ticket = Ticket::of(&asked, binding);
         let sealed = self.seal_ticket(Kind::PushedRequest, &ticket);
         if sealed.len() > REQUEST_URI_CHARS_MAX {
             return Err(invalid("the request is too large: shorten state and nonce"));

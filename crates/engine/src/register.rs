@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A sealed registration that nobody approved dies then (design 4.1).
-pub(crate) const USE_BY: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+pub(crate) const USE_BY: Duration = Duration::from_hours(90 * 24);
 /// Longest `client_id` that is given out.
 const CLIENT_ID_CHARS_MAX: usize = 1_000;
 /// Longest body (DCR-31).
@@ -68,6 +68,7 @@ impl Engine {
             use_by: issued_at.plus(USE_BY),
             metadata,
             ceiling,
+            vouched: token.is_some(),
         };
         let nonce = self.random();
         let client_id = self

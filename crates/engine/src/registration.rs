@@ -5,6 +5,7 @@
 use vestibule_protocol::{
     audit::{Actor, Event},
     error_code::ErrorCode,
+    redirect_uri::RedirectUri,
     registration::{Credentials, RegistrationResponse, read_update},
     trust::Door,
 };
@@ -71,6 +72,19 @@ impl Engine {
                 .accepts(vestibule_protocol::client_metadata::AuthMethod::None)
         {
             return Err(invalid("token_endpoint_auth_method: cannot become none"));
+        }
+        // An initial access token may have clamped the hosts, and whoever finds the management token
+        // must not lead people elsewhere (R14, R21).
+        if let Some(uri) = metadata
+            .redirect_uris
+            .iter()
+            .find(|uri| !same_place(&client, uri))
+        {
+            tracing::info!(client = ?client.key, host = uri.display_host(), "a new redirect host");
+            return Err(Problem::new(
+                ErrorCode::InvalidRedirectUri,
+                "redirect_uris: a host that is new needs a new registration",
+            ));
         }
         let old_secret = match &client.secret {
             crate::clients::SecretProof::Hash(hash) => Some(*hash),
@@ -183,6 +197,13 @@ impl Engine {
             Err(unauthorized())
         }
     }
+}
+
+/// Does the redirect lead to a host (or an app's scheme) that the client has already?
+fn same_place(client: &Client, uri: &RedirectUri) -> bool {
+    let place = |uri: &RedirectUri| uri.host().unwrap_or_else(|| uri.display_host().to_owned());
+    let mut known = client.metadata.redirect_uris.iter();
+    known.any(|old| old.kind() == uri.kind() && place(old) == place(uri))
 }
 
 fn before_approval() -> Problem {

@@ -23,6 +23,8 @@ pub(crate) struct SealedRegistration {
     pub(crate) metadata: ClientMetadata,
     /// Clamp of an initial access token.
     pub(crate) ceiling: Option<ScopeSet>,
+    /// An admin's initial access token stood for it.
+    pub(crate) vouched: bool,
 }
 
 /// Take out what is not sealed.
@@ -60,6 +62,7 @@ impl SealedRegistration {
             metadata.application_type == ApplicationType::Native,
             metadata.require_par,
             metadata.require_auth_time,
+            self.vouched,
         ];
         w.u8(flags
             .iter()
@@ -165,6 +168,7 @@ impl SealedRegistration {
             use_by,
             metadata,
             ceiling,
+            vouched: flag(6),
         })
     }
 }

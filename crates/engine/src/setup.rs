@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Life of the set-up link.
-const LINK_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+const LINK_LIFE: Duration = Duration::from_hours(24);
 const NAME_CHARS_MAX: usize = 64;
 
 /// The set-up form.

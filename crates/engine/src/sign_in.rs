@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How long a person stays signed in.
-pub(crate) const SESSION_LIFE: Duration = Duration::from_secs(12 * 60 * 60);
+pub(crate) const SESSION_LIFE: Duration = Duration::from_hours(12);
 const NAME_BYTES_MAX: usize = 256;
 
 /// The sign-in form.
@@ -171,7 +171,7 @@ impl Engine {
         let request = ticket
             .request(&client.metadata.redirect_uris)
             .ok_or_else(|| self.no_ticket(NoTicket::Expired))?;
-        self.understand(client, request)
+        self.understand(client, request, ticket.origin)
             .map_err(|failure| match failure {
                 NotAsked::Show(page) => Step::Show(page),
                 NotAsked::Return { to, .. } => Step::Redirect(to),
@@ -187,10 +187,18 @@ impl Engine {
         let account = name_meter(&form.username);
         let throttled = |seconds| SignInFailure::Person(SignInProblem::Throttled { seconds });
         // GEN-13, P16: slower for this source and this account, never locked.
-        self.peek_rate(Meter::SignInSource, source)
-            .map_err(throttled)?;
-        self.peek_rate(Meter::SignInAccount, account ^ source)
-            .map_err(throttled)?;
+        // Counted before the hash is computed, or tries at the same time would all be let
+        // through; a right password takes its count back.
+        let meters = [
+            (Meter::SignInSource, source),
+            (Meter::SignInAccount, account ^ source),
+        ];
+        for (meter, key) in meters {
+            self.peek_rate(meter, key).map_err(throttled)?;
+        }
+        for (meter, key) in meters {
+            self.count_rate(meter, key);
+        }
         let plausible = form.username.len() <= NAME_BYTES_MAX
             && form.password.expose().len() <= PASSWORD_BYTES_MAX;
         let user = if plausible {
@@ -199,12 +207,16 @@ impl Engine {
             None
         };
         let hash = user.as_ref().map(|user| user.password_hash.clone());
-        let right = plausible && self.passwords.verify(form.password.clone(), hash).await;
+        let verified = self.passwords.verify(form.password.clone(), hash).await;
+        let right = plausible && verified.map_err(|_| throttled(1))?;
         match user {
-            Some(user) if right && !user.disabled => Ok(user),
+            Some(user) if right && !user.disabled => {
+                for (meter, key) in meters {
+                    self.uncount_rate(meter, key);
+                }
+                Ok(user)
+            }
             other => {
-                self.count_rate(Meter::SignInSource, source);
-                self.count_rate(Meter::SignInAccount, account ^ source);
                 if let Some(user) = other {
                     self.store.note_failed_sign_in(&user.id, self.now()).await?;
                 }

@@ -31,11 +31,10 @@ impl Meter {
     fn rate(self) -> (u64, u64) {
         match self {
             Self::Authorize => (120, 250),
-            Self::ClientAuth => (20, 3_000),
             Self::Register => (60, 1_000),
             Self::RegisterWide => (600, 100),
             Self::SignInAccount => (10, 6_000),
-            Self::SignInSource => (20, 3_000),
+            Self::ClientAuth | Self::SignInSource => (20, 3_000),
         }
     }
 }
@@ -80,6 +79,15 @@ impl Throttle {
             Ok(())
         } else {
             Err((allowed_at - now_ms).div_ceil(1_000).max(1))
+        }
+    }
+
+    /// Take back one counted event that turned out to be harmless.
+    pub(crate) fn uncount(&self, meter: Meter, key: u64) {
+        let (_, every) = meter.rate();
+        if let Some(arrival) = self.arrivals.get(&(meter, key)) {
+            self.arrivals
+                .insert((meter, key), arrival.saturating_sub(every));
         }
     }
 

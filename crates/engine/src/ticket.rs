@@ -2,8 +2,9 @@
 //! form field. Nothing is stored until a person decides.
 //!
 //! A ticket is bound to the browser that it was made for: to the pre-session cookie before
-//! sign-in, to the session cookie after it. Its id is used up by the decision (design section 5).
-//! A pushed request (RFC 9126) is the same thing before any browser was there.
+//! sign-in, to the session cookie after it. Its id and its age stay through all of that, and the id
+//! is used up by the decision (design section 5). A pushed request (RFC 9126) is the same thing
+//! before any browser was there, so it serves one decision too.
 
 use std::time::Duration;
 
@@ -22,11 +23,11 @@ use vestibule_seal::{
     constant_time_eq, sha256,
 };
 
-use crate::Engine;
+use crate::{Engine, authorize::Asked};
 
 const VERSION: u8 = 1;
 /// How long a person may take.
-pub(crate) const TICKET_LIFE: Duration = Duration::from_secs(30 * 60);
+pub(crate) const TICKET_LIFE: Duration = Duration::from_mins(30);
 /// Life of a pushed request (oauth table 1.3).
 pub(crate) const PUSHED_LIFE: Duration = Duration::from_secs(90);
 const RESOURCES_MAX: usize = 10;
@@ -34,10 +35,25 @@ const RESOURCES_MAX: usize = 10;
 /// Which cookie a ticket belongs to: the start of the digest of its value.
 pub(crate) type Binding = [u8; 16];
 
+/// What stays the same of a request on its whole way, however often it is sealed anew: the id
+/// that the decision uses up, and when its time began to run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    pub(crate) id: TicketId,
+    pub(crate) since: Timestamp,
+}
+
+impl Origin {
+    /// After this nothing that carries the id opens, so its use may be forgotten.
+    pub(crate) fn until(&self) -> Timestamp {
+        self.since.plus(TICKET_LIFE)
+    }
+}
+
 /// An authorization request that waits.
 #[derive(Clone, Debug)]
 pub(crate) struct Ticket {
-    pub(crate) id: TicketId,
+    pub(crate) origin: Origin,
     pub(crate) binding: Binding,
     pub(crate) client_id: String,
     /// Digest of the metadata that was looked at.
@@ -52,7 +68,6 @@ pub(crate) struct Ticket {
     pub(crate) prompt: Prompt,
     pub(crate) max_age: Option<u64>,
     pub(crate) login_hint: Option<String>,
-    pub(crate) issued_at: Timestamp,
 }
 
 /// The binding of a cookie's value.
@@ -62,6 +77,27 @@ pub(crate) fn binding_of(cookie: &str) -> Binding {
 }
 
 impl Ticket {
+    /// A ticket for a request.
+    pub(crate) fn of(asked: &Asked, binding: Binding) -> Self {
+        let request = &asked.request;
+        Self {
+            origin: asked.origin,
+            binding,
+            client_id: asked.client.client_id.clone(),
+            digest: asked.client.metadata.security_digest(),
+            redirect_uri: request.redirect.as_str().to_owned(),
+            redirect_named: request.redirect.was_explicit(),
+            state: request.state.clone(),
+            scope: request.scope.clone(),
+            resource: request.resource.clone(),
+            challenge: request.challenge,
+            nonce: request.nonce.clone(),
+            prompt: request.prompt,
+            max_age: request.max_age,
+            login_hint: request.login_hint.clone(),
+        }
+    }
+
     /// The request again, if the client still has the redirect URI.
     pub(crate) fn request(&self, registered: &[RedirectUri]) -> Option<AuthorizationRequest> {
         let named = self.redirect_named.then_some(self.redirect_uri.as_str());
@@ -82,7 +118,7 @@ impl Ticket {
     fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
         w.u8(VERSION);
-        w.array(self.id.as_bytes());
+        w.array(self.origin.id.as_bytes());
         w.array(&self.binding);
         w.str(&self.client_id);
         w.array(&self.digest);
@@ -110,7 +146,7 @@ impl Ticket {
         w.option(self.nonce.as_deref(), text);
         w.option(self.max_age, Writer::varint);
         w.option(self.login_hint.as_deref(), text);
-        w.varint(self.issued_at.seconds());
+        w.varint(self.origin.since.seconds());
         w.finish()
     }
 
@@ -120,15 +156,18 @@ impl Ticket {
             return Err(ReadError::Flag);
         }
         let text = |r: &mut Reader<'_>| r.str().map(str::to_owned);
-        let id = TicketId::new(r.array()?);
+        let origin = Origin {
+            id: TicketId::new(r.array()?),
+            since: Timestamp::from_seconds(0),
+        };
         let binding = r.array()?;
         let client_id = text(&mut r)?;
         let digest = r.array()?;
         let redirect_uri = text(&mut r)?;
         let flags = r.u8()?;
         let flag = |bit: u8| flags & (1 << bit) != 0;
-        let ticket = Self {
-            id,
+        let mut ticket = Self {
+            origin,
             binding,
             client_id,
             digest,
@@ -149,8 +188,8 @@ impl Ticket {
             nonce: r.option(text)?,
             max_age: r.option(Reader::varint)?,
             login_hint: r.option(text)?,
-            issued_at: Timestamp::from_seconds(r.varint()?),
         };
+        ticket.origin.since = Timestamp::from_seconds(r.varint()?);
         r.finish()?;
         Ok(ticket)
     }
@@ -166,30 +205,11 @@ pub(crate) enum NoTicket {
 }
 
 impl Engine {
-    /// A ticket for a request.
-    pub(crate) fn ticket(
-        &self,
-        client_id: &str,
-        digest: [u8; 32],
-        request: &AuthorizationRequest,
-        binding: Binding,
-    ) -> Ticket {
-        Ticket {
+    /// A request that is new here.
+    pub(crate) fn new_origin(&self) -> Origin {
+        Origin {
             id: TicketId::new(self.random()),
-            binding,
-            client_id: client_id.to_owned(),
-            digest,
-            redirect_uri: request.redirect.as_str().to_owned(),
-            redirect_named: request.redirect.was_explicit(),
-            state: request.state.clone(),
-            scope: request.scope.clone(),
-            resource: request.resource.clone(),
-            challenge: request.challenge,
-            nonce: request.nonce.clone(),
-            prompt: request.prompt,
-            max_age: request.max_age,
-            login_hint: request.login_hint.clone(),
-            issued_at: self.now(),
+            since: self.now(),
         }
     }
 
@@ -223,7 +243,7 @@ impl Engine {
             .open(kind, sealed)
             .map_err(|_| NoTicket::Foreign)?;
         let ticket = Ticket::decode(&plain).map_err(|_| NoTicket::Foreign)?;
-        if self.now() >= ticket.issued_at.plus(life) {
+        if self.now() >= ticket.origin.since.plus(life) {
             return Err(NoTicket::Expired);
         }
         Ok(ticket)

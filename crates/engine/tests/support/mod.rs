@@ -17,6 +17,7 @@
 )]
 
 mod fakes;
+pub mod visit;
 pub mod walk;
 
 use std::{

@@ -1,0 +1,473 @@
+//! `/authorize`: what is shown, what is returned and where, and what a person is asked.
+
+mod support;
+
+use std::sync::atomic::Ordering;
+
+use serde_json::json;
+use support::{visit::*, *};
+use vestibule_engine::{Badge, ClientHost, FailureStatus, SettingsChange, Step};
+use vestibule_protocol::{
+    redirect_uri::RedirectKind,
+    trust::{CimdMode, Standing},
+};
+use vestibule_store::clients::{ClientLookup, StoredClient};
+
+/// RU-09, RU-03, RU-08, AC-02, A1, A2, A4, A16, OIDC-17, MCP-AS-08, MCP-AS-09: as long as client and
+/// redirect URI are not both certain, nothing leads anywhere but to our own page.
+#[tokio::test]
+async fn before_client_and_redirect_are_certain_everything_is_shown() {
+    let hub = Hub::start().await;
+    let mut two = public_client();
+    two["redirect_uris"] = json!([CALLBACK, "https://agent.example/two"]);
+    let one = hub.register(&public_client()).await;
+    let two = hub.register(&two).await;
+    let (one, two) = (one.client_id(), two.client_id());
+    #[rustfmt::skip]
+    let rows: [(&str, Params<'_>); 11] = [
+        ("",               &[]),
+        ("nobody",         &[]),
+        ("https://a.example/x#y", &[]),
+        ("<script>",       &[]),
+        (one, &[("redirect_uri", "https://evil.example/cb"), ("response_type", "nonsense")]),
+        (one, &[("redirect_uri", "https://agent.example/callback/")]),
+        (one, &[("redirect_uri", "https://AGENT.example/callback")]),
+        (one, &[("redirect_uri", "https://agent.example:443/callback")]),
+        (two, &[("redirect_uri", "")]),
+        (one, &[("response_mode", "form_post")]),
+        (one, &[("request_uri", "https://169.254.169.254/")]),
+    ];
+    for signed_in in [false, true] {
+        for (id, more) in rows {
+            let mut visit = Visit::new(&hub);
+            if signed_in {
+                visit = Visit::signed_in(&hub, "ada").await;
+            }
+            let mut more = more.to_vec();
+            if id.is_empty() {
+                more.push(("client_id", ""));
+            }
+            let page = shown(visit.ask(id, &more).await);
+            assert_eq!(page.status, FailureStatus::BadRequest, "{id} {more:?}");
+            assert!(!page.explanation.contains('<'), "{}", page.explanation);
+            assert!(page.reference.len() >= 10);
+        }
+    }
+    // GEN-03: twice is an error, even with the same value.
+    let mut list = request(one, &[]);
+    list.push(("state".to_owned(), "st".to_owned()));
+    let visit = Visit::new(&hub);
+    let reply = hub.engine.authorize(&list, &visit.browser).await;
+    shown(reply.step);
+    // RU-08: the only one may be left out.
+    let mut visit = Visit::signed_in(&hub, "ada").await;
+    consent(visit.ask(one, &[("redirect_uri", "")]).await);
+}
+
+/// One mistake per row, and the error that belongs to the client.
+#[rustfmt::skip]
+const MISTAKES: [(&str, &str, &str); 12] = [
+    ("response_type",         "",                           "invalid_request"),
+    ("response_type",         "token",                      "unsupported_response_type"),
+    ("response_type",         "code token",                 "unsupported_response_type"),
+    ("code_challenge",        "",                           "invalid_request"),
+    ("code_challenge",        "short",                      "invalid_request"),
+    ("code_challenge_method", "plain",                      "invalid_request"),
+    ("code_challenge_method", "",                           "invalid_request"),
+    ("scope",                 "admin root",                 "invalid_scope"),
+    ("resource",              "https://other.example/mcp",  "invalid_target"),
+    ("resource",              "not a uri",                  "invalid_target"),
+    ("prompt",                "none login",                 "invalid_request"),
+    ("max_age",               "soon",                       "invalid_request"),
+];
+
+/// RU-13, A3, AC-01, A6, PKCE-01, PKCE-02, MCP-AS-10, MCP-AS-31, QUIRK-36, GEN-20: an error of a client
+/// that nobody vouches for is offered to the person first; `state` and `iss` are in it.
+#[tokio::test]
+async fn errors_of_strangers_are_offered_to_the_person() {
+    let hub = Hub::start().await;
+    let registered = hub.register(&public_client()).await;
+    for signed_in in [false, true] {
+        for (name, value, error) in MISTAKES {
+            let mut visit = Visit::new(&hub);
+            if signed_in {
+                visit = Visit::signed_in(&hub, "ada").await;
+            }
+            let page = leave(visit.ask(registered.client_id(), &[(name, value)]).await);
+            assert_eq!(
+                answer(&page.to, "error").as_deref(),
+                Some(error),
+                "{name}={value}"
+            );
+            assert_eq!(answer(&page.to, "state").as_deref(), Some("st"));
+            assert_eq!(answer(&page.to, "iss").as_deref(), Some(ISSUER));
+            assert!(answer(&page.to, "code").is_none());
+            assert_eq!(page.host, "agent.example");
+        }
+    }
+}
+
+/// RU-13, AC-01, MCP-AS-31: where somebody is signed in and the client is trusted, or was approved by
+/// this person before, the error goes straight back.
+#[tokio::test]
+async fn errors_of_trusted_clients_go_back() {
+    let hub = Hub::start().await;
+    hub.add_standing("trusted", Standing::Verified, CALLBACK)
+        .await;
+    let mut visit = Visit::signed_in(&hub, "ada").await;
+    for (name, value, error) in MISTAKES {
+        let location = redirect(visit.ask("trusted", &[(name, value)]).await);
+        assert_eq!(
+            answer(&location, "error").as_deref(),
+            Some(error),
+            "{name}={value}"
+        );
+        assert_eq!(answer(&location, "state").as_deref(), Some("st"));
+        assert_eq!(answer(&location, "iss").as_deref(), Some(ISSUER));
+    }
+    let step = Visit::new(&hub).ask("trusted", &[("scope", "admin")]).await;
+    assert_eq!(word(&step), "leave invalid_scope");
+
+    let registered = hub.register(&public_client()).await;
+    let id = registered.client_id();
+    let wrong = [("scope", "admin")];
+    assert_eq!(word(&visit.ask(id, &wrong).await), "leave invalid_scope");
+    let page = consent(visit.ask(id, &[]).await);
+    redirect(visit.allow(&page, &["mcp:read"]).await);
+    assert_eq!(word(&visit.ask(id, &wrong).await), "redirect invalid_scope");
+    let silent = [("prompt", "none")];
+    assert_eq!(
+        word(&visit.ask(id, &silent).await),
+        "redirect consent_required"
+    );
+    // Somebody else's approval is not this person's.
+    let mut other = Visit::signed_in(&hub, "bea").await;
+    assert_eq!(word(&other.ask(id, &wrong).await), "leave invalid_scope");
+}
+
+/// OIDC-06, OIDC-07, QUIRK-63, A21: what `prompt` and `max_age` ask for, after a "yes" that may be
+/// remembered.
+#[tokio::test]
+async fn prompt_and_max_age() {
+    let hub = Hub::start().await;
+    hub.add_standing("trusted", Standing::Verified, CALLBACK)
+        .await;
+    let mut visit = Visit::signed_in(&hub, "ada").await;
+    let silent = [("prompt", "none")];
+    let first = visit.ask("trusted", &silent).await;
+    assert_eq!(word(&first), "redirect consent_required");
+    let page = consent(visit.ask("trusted", &[]).await);
+    redirect(visit.allow(&page, &["mcp:read", "mcp:write"]).await);
+    hub.advance(100).await;
+    #[rustfmt::skip]
+    let rows: [(Params<'_>, &str, &str); 13] = [
+        // parameters                                   signed in                    not signed in
+        (&[],                                           "code",                      "sign-in"),
+        (&[("prompt", "none")],                         "code",                      "redirect login_required"),
+        (&[("prompt", "login")],                        "sign-in",                   "sign-in"),
+        (&[("prompt", "select_account")],               "sign-in",                   "sign-in"),
+        (&[("prompt", "consent")],                      "consent",                   "sign-in"),
+        (&[("prompt", "unheard_of")],                   "code",                      "sign-in"),
+        (&[("max_age", "0")],                           "sign-in",                   "sign-in"),
+        (&[("max_age", "100")],                         "sign-in",                   "sign-in"),
+        (&[("max_age", "101")],                         "code",                      "sign-in"),
+        (&[("max_age", "50"), ("prompt", "none")],      "redirect login_required",   "redirect login_required"),
+        (&[("scope", "mcp:read")],                      "code",                      "sign-in"),
+        (&[("scope", "mcp:read mcp:delete")],           "consent",                   "sign-in"),
+        (&[("scope", "mcp:delete"), ("prompt", "none")], "redirect consent_required", "redirect login_required"),
+    ];
+    for (more, signed_in, not) in rows {
+        assert_eq!(
+            word(&visit.ask("trusted", more).await),
+            signed_in,
+            "{more:?}"
+        );
+        let step = Visit::new(&hub).ask("trusted", more).await;
+        assert_eq!(word(&step), not, "{more:?}");
+    }
+    // Nobody vouches for a stranger, so even `login_required` is offered first.
+    let registered = hub.register(&public_client()).await;
+    let step = Visit::new(&hub).ask(registered.client_id(), &silent).await;
+    assert_eq!(word(&step), "leave login_required");
+}
+
+/// AC-11, A7, R4, R5: a "yes" counts again only where the redirect proves who asks and somebody vouches.
+#[tokio::test]
+async fn consent_is_remembered_only_where_the_redirect_proves_something() {
+    let hub = Hub::start().await;
+    let rows = [
+        ("verified", Standing::Verified, CALLBACK, "code"),
+        ("known", Standing::Known, CALLBACK, "code"),
+        ("made", Standing::FirstParty, CALLBACK, "code"),
+        ("stranger", Standing::Unverified, CALLBACK, "consent"),
+        (
+            "loopback",
+            Standing::Verified,
+            "http://127.0.0.1:7777/cb",
+            "consent",
+        ),
+        (
+            "localhost",
+            Standing::FirstParty,
+            "http://localhost/cb",
+            "consent",
+        ),
+        ("app", Standing::Verified, "com.example.app:/cb", "consent"),
+    ];
+    let mut visit = Visit::signed_in(&hub, "ada").await;
+    for (id, standing, uri, second) in rows {
+        hub.add_standing(id, standing, uri).await;
+        let asked = [("redirect_uri", uri)];
+        let page = consent(visit.ask(id, &asked).await);
+        redirect(visit.allow(&page, &["mcp:read", "mcp:write"]).await);
+        assert_eq!(word(&visit.ask(id, &asked).await), second, "{id}");
+    }
+}
+
+fn asked_for(step: Step) -> String {
+    let page = consent(step);
+    let groups = [
+        page.scopes.read,
+        page.scopes.write,
+        page.scopes.destructive,
+        page.identity_scopes,
+    ];
+    let rows = groups.into_iter().flatten();
+    rows.map(|row| row.scope).collect::<Vec<_>>().join(" ")
+}
+
+/// QUIRK-60, QUIRK-61, QUIRK-62, QUIRK-64, OIDC-01, MCP-AS-16: unknown scopes are ignored, none means
+/// the resource's default, and what was registered is a default, never a ceiling.
+#[tokio::test]
+async fn scopes_are_read_with_tolerance() {
+    let hub = Hub::start().await;
+    let plain = hub.register(&public_client()).await;
+    let with = |scope: &str| {
+        let mut body = public_client();
+        body["scope"] = json!(scope);
+        body
+    };
+    let writes = hub.register(&with("mcp:write")).await;
+    let people = hub.register(&with("openid email profile")).await;
+    let (plain, writes, people) = (plain.client_id(), writes.client_id(), people.client_id());
+    #[rustfmt::skip]
+    let rows = [
+        (plain,  "",                             "mcp:read"),
+        (plain,  "mcp:read admin",               "mcp:read"),
+        (plain,  "mcp:delete mcp:read mcp:read", "mcp:read mcp:delete"),
+        (plain,  " offline_access",              "mcp:read offline_access"),
+        (plain,  "openid",                       "openid"),
+        (plain,  "openid mcp:write",             "mcp:write openid"),
+        (writes, "",                             "mcp:write"),
+        (writes, "mcp:read mcp:delete",          "mcp:read mcp:delete"),
+        (people, "",                             "mcp:read email openid profile"),
+    ];
+    let mut visit = Visit::signed_in(&hub, "ada").await;
+    for (id, scope, expected) in rows {
+        let mut found: Vec<_> = asked_for(visit.ask(id, &[("scope", scope)]).await)
+            .split(' ')
+            .map(str::to_owned)
+            .collect();
+        let mut expected: Vec<_> = expected.split(' ').collect();
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{scope}");
+    }
+}
+
+/// RI-02, RI-04, RI-09, QUIRK-25, QUIRK-26, QUIRK-38, MCP-AS-17, MCP-AS-18: one resource, named in any
+/// equivalent form, or the only one there is.
+#[tokio::test]
+async fn resources_are_found_in_equivalent_forms() {
+    let one = Hub::start().await;
+    let two = Hub::builder().second_resource().start().await;
+    #[rustfmt::skip]
+    let rows = [
+        (&one, "",                           "consent"),
+        (&two, "",                           "leave invalid_target"),
+        (&two, "https://notes.example/mcp",  "consent"),
+        (&two, "https://notes.example/mcp/", "consent"),
+        (&two, "HTTPS://Notes.Example/mcp",  "consent"),
+        (&two, "https://notes.example:443/mcp", "consent"),
+        (&two, "https://notes.example/MCP",  "leave invalid_target"),
+        (&two, "https://notes.example/",     "leave invalid_target"),
+        (&two, "https://notes.example/mcp#x", "leave invalid_target"),
+    ];
+    for (hub, resource, expected) in rows {
+        let registered = hub.register(&public_client()).await;
+        let mut visit = Visit::signed_in(hub, "ada").await;
+        let step = visit
+            .ask(registered.client_id(), &[("resource", resource)])
+            .await;
+        assert_eq!(word(&step), expected, "{resource}");
+    }
+    let registered = two.register(&public_client()).await;
+    let mut list = request(registered.client_id(), &[]);
+    list.push(("resource".to_owned(), FILES.to_owned()));
+    let visit = Visit::signed_in(&two, "ada").await;
+    let reply = two.engine.authorize(&list, &visit.browser).await;
+    assert_eq!(word(&reply.step), "leave invalid_target");
+}
+
+/// CIMD-74, QUIRK-07, F17, R22: `off`, `listed` and `open` decide about first appearances before
+/// anything is fetched; whoever has a row goes on.
+#[tokio::test]
+async fn the_door_for_documents_has_three_modes() {
+    let hub = Hub::start().await;
+    hub.serve_document(&json!({}));
+    let mut visit = Visit::signed_in(&hub, "ada").await;
+    #[rustfmt::skip]
+    let rows = [
+        (CimdMode::Off,    "",       "show"),
+        (CimdMode::Listed, "https://agent.example/other.json", "show"),
+        (CimdMode::Listed, DOCUMENT, "consent"),
+        (CimdMode::Open,   "",       "consent"),
+    ];
+    for (mode, listed, expected) in rows {
+        hub.change(SettingsChange::Cimd(mode)).await;
+        hub.change(SettingsChange::CimdListed(vec![listed.to_owned()]))
+            .await;
+        let before = hub.documents.document_asks.load(Ordering::SeqCst);
+        let step = visit.ask(DOCUMENT, &[]).await;
+        assert_eq!(word(&step), expected, "{mode:?} {listed}");
+        let after = hub.documents.document_asks.load(Ordering::SeqCst);
+        assert_eq!(after > before, expected == "consent", "{mode:?} {listed}");
+    }
+    let page = consent(visit.ask(DOCUMENT, &[]).await);
+    redirect(visit.allow(&page, &["mcp:read"]).await);
+    hub.change(SettingsChange::Cimd(CimdMode::Off)).await;
+    consent(visit.ask(DOCUMENT, &[]).await);
+    let page = shown(visit.ask("https://agent.example/other.json", &[]).await);
+    assert_eq!(page.status, FailureStatus::Forbidden);
+    assert!(page.explanation.contains("`cimd`"), "{}", page.explanation);
+
+    hub.change(SettingsChange::Cimd(CimdMode::Open)).await;
+    let own = "https://hub.example/client.json";
+    let before = hub.documents.document_asks.load(Ordering::SeqCst);
+    shown(visit.ask(own, &[]).await);
+    assert_eq!(hub.documents.document_asks.load(Ordering::SeqCst), before);
+}
+
+/// CIMD-73, R17: what an admin stored wins over any document, though its id is a URL; and a document
+/// that is withdrawn or invalid is the last word for who came by it.
+#[tokio::test]
+async fn stored_clients_win_and_withdrawn_documents_lose() {
+    let hub = Hub::start().await;
+    hub.serve_document(&json!({"client_name": "Impostor"}));
+    let made = hub
+        .add_standing(DOCUMENT, Standing::Verified, CALLBACK)
+        .await;
+    let mut visit = Visit::signed_in(&hub, "ada").await;
+    let page = consent(visit.ask(DOCUMENT, &[]).await);
+    assert_eq!(page.claims_name.as_deref(), Some("Agent"));
+    assert_eq!(hub.documents.document_asks.load(Ordering::SeqCst), 0);
+    hub.store
+        .remove_client(&made.key, hub.now(), false, hub.audit())
+        .await
+        .unwrap();
+    // CIMD-45, CIMD-46: gone is shown, not redirected, and not fetched either.
+    shown(visit.ask(DOCUMENT, &[]).await);
+    assert_eq!(hub.documents.document_asks.load(Ordering::SeqCst), 0);
+
+    let hub = Hub::start().await;
+    hub.serve_document(&json!({}));
+    let mut visit = Visit::signed_in(&hub, "ada").await;
+    let page = consent(visit.ask(DOCUMENT, &[]).await);
+    redirect(visit.allow(&page, &["mcp:read"]).await);
+    hub.documents.withdraw(DOCUMENT);
+    let page = shown(visit.ask(DOCUMENT, &[]).await);
+    assert_eq!(page.status, FailureStatus::BadRequest);
+    assert!(matches!(
+        hub.lookup(DOCUMENT).await,
+        ClientLookup::Active(_)
+    ));
+}
+
+/// AC-12, CIMD-80, MCP-AS-27, MCP-AS-28, R4, R8, DCR-23, GEN-21: host first, the name as its own claim, the
+/// redirect host with the actual port, the loopback notice, the verdict and its reasons.
+#[tokio::test]
+async fn the_consent_page_says_who_asks_and_where_it_leads() {
+    let hub = Hub::start().await;
+    let mut visit = Visit::signed_in(&hub, "ada").await;
+
+    let mut body = public_client();
+    body["redirect_uris"] = json!(["http://localhost:3118/callback"]);
+    body["client_name"] = json!("Claude\u{202e} Code\u{200b}");
+    let registered = hub.register(&body).await;
+    let actual = [("redirect_uri", "http://localhost:51004/callback")];
+    let page = consent(visit.ask(registered.client_id(), &actual).await);
+    assert_eq!(page.client_host, ClientHost::SelfRegistered);
+    assert_eq!(page.claims_name.as_deref(), Some("Claude Code"));
+    assert_eq!(page.badge, Badge::Unverified);
+    assert!(
+        page.reasons[0].contains("registered itself"),
+        "{:?}",
+        page.reasons
+    );
+    assert_eq!(page.redirect_host, "localhost:51004");
+    assert_eq!(page.redirect_kind, RedirectKind::Loopback);
+    assert!(page.loopback_warning);
+    assert_eq!(page.registered_at.unwrap().seconds(), START);
+    assert_eq!(page.form_action, "http://localhost:51004");
+    assert_eq!(
+        (page.account.as_str(), page.resource_uri.as_str()),
+        ("ada", NOTES)
+    );
+    assert_eq!(page.access_seconds, 600);
+    assert_eq!(page.stays_connected_seconds, Some(7 * 24 * 3600));
+    // QUIRK-21, QUIRK-22: any port, but never another name of the same machine.
+    let other = [("redirect_uri", "http://127.0.0.1:51004/callback")];
+    shown(visit.ask(registered.client_id(), &other).await);
+
+    hub.serve_document(&json!({"redirect_uris": [CALLBACK, "http://127.0.0.1/cb"]}));
+    let page = consent(visit.ask(DOCUMENT, &[]).await);
+    assert_eq!(
+        page.client_host,
+        ClientHost::Host("agent.example".to_owned())
+    );
+    assert!(page.reasons[0].contains("Nobody has checked"));
+    assert!(!page.loopback_warning);
+    assert_eq!(page.form_action, "https://agent.example");
+
+    hub.add_standing("made", Standing::FirstParty, CALLBACK)
+        .await;
+    let asked = [("scope", "mcp:read mcp:delete")];
+    let page = consent(visit.ask("made", &asked).await);
+    assert_eq!(
+        (page.client_host, page.badge),
+        (ClientHost::FirstParty, Badge::FirstParty)
+    );
+    assert!(page.scopes.destructive[0].ticked);
+    // Destructive scopes of others do not come ticked.
+    let page = consent(visit.ask(DOCUMENT, &asked).await);
+    assert!(page.scopes.read[0].ticked && !page.scopes.destructive[0].ticked);
+}
+
+/// AC-09: a client that registered for other grants gets no code.
+#[tokio::test]
+async fn a_client_without_the_code_grant_is_unauthorized() {
+    let hub = Hub::start().await;
+    let json = public_client();
+    let mut metadata = metadata(&json);
+    metadata.grant_types.authorization_code = false;
+    let client = StoredClient {
+        metadata,
+        standing: Standing::Verified,
+        ..stored_client(&hub, "other", &json)
+    };
+    hub.add_stored(client).await;
+    let mut visit = Visit::signed_in(&hub, "ada").await;
+    let step = visit.ask("other", &[]).await;
+    assert_eq!(word(&step), "redirect unauthorized_client");
+}
+
+/// Design 10, P11: a node that does not know today's settings decides nothing, and says try again.
+#[tokio::test]
+async fn a_node_with_an_old_snapshot_does_not_authorize() {
+    let hub = Hub::start().await;
+    let registered = hub.register(&public_client()).await;
+    let mut visit = Visit::signed_in(&hub, "ada").await;
+    hub.stall(6);
+    let page = shown(visit.ask(registered.client_id(), &[]).await);
+    assert!(matches!(page.status, FailureStatus::Unavailable { .. }));
+}
