@@ -23,10 +23,13 @@ impl DocumentHost {
     /// shapes it), with its keys. Writes `ca.pem` and `client-key.pem` into the folder.
     pub(crate) async fn start(folder: &Path) -> Self {
         let mut authority = CertificateParams::default();
-        authority.distinguished_name.push(DnType::CommonName, "Conformance tests");
+        authority
+            .distinguished_name
+            .push(DnType::CommonName, "Conformance tests");
         authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         let authority_key = KeyPair::generate().expect("a key");
-        let authority = CertifiedIssuer::self_signed(authority, authority_key).expect("an authority");
+        let authority =
+            CertifiedIssuer::self_signed(authority, authority_key).expect("an authority");
         fs::write(folder.join("ca.pem"), authority.pem()).expect("ca.pem");
         let key = KeyPair::generate().expect("a key");
         let certificate = CertificateParams::new(vec!["localhost".to_owned()])
@@ -56,7 +59,12 @@ impl DocumentHost {
 }
 
 fn documents(origin: &str, jwk: &Value) -> Router {
-    let redirects = ["http://127.0.0.1/callback", "http://localhost/callback", "http://127.0.0.1/oauth/callback", "http://localhost/oauth/callback"];
+    let redirects = [
+        "http://127.0.0.1/callback",
+        "http://localhost/callback",
+        "http://127.0.0.1/oauth/callback",
+        "http://localhost/oauth/callback",
+    ];
     let plain = json!({
         "client_id": format!("{origin}/agent.json"),
         "client_name": "Conformance Agent",
@@ -98,7 +106,9 @@ fn base64url(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
-        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
+        let bits = chunk
+            .iter()
+            .fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
         let bits = bits << (8 * (3 - chunk.len()));
         for position in 0..=chunk.len() {
             let index = (bits >> (18 - 6 * position)) & 63;
@@ -112,10 +122,14 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, app: Router) {
     while let Ok((stream, _)) = listener.accept().await {
         let (acceptor, service) = (acceptor.clone(), TowerToHyperService::new(app.clone()));
         tokio::spawn(async move {
-            let Ok(stream) = acceptor.accept(stream).await else { return };
+            let Ok(stream) = acceptor.accept(stream).await else {
+                return;
+            };
             let connection = hyper::server::conn::http1::Builder::new();
             // A client that hangs up early is no concern of the test.
-            let _ = connection.serve_connection(TokioIo::new(stream), service).await;
+            let _ = connection
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
     }
 }

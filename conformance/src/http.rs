@@ -19,7 +19,10 @@ pub struct Answer {
 impl Answer {
     /// The first header of this name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        let found = self
+            .headers
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 
@@ -29,7 +32,13 @@ impl Answer {
         self.headers
             .iter()
             .filter(|(key, _)| key.eq_ignore_ascii_case("set-cookie"))
-            .find_map(|(_, value)| value.strip_prefix(&mark)?.split(';').next().map(str::to_owned))
+            .find_map(|(_, value)| {
+                value
+                    .strip_prefix(&mark)?
+                    .split(';')
+                    .next()
+                    .map(str::to_owned)
+            })
     }
 
     /// A member of its JSON body, as text.
@@ -39,7 +48,8 @@ impl Answer {
     pub fn member(&self, name: &str) -> String {
         let json: serde_json::Value = serde_json::from_str(&self.body).unwrap_or_default();
         let text = json.get(name).and_then(serde_json::Value::as_str);
-        text.unwrap_or_else(|| panic!("no {name} in {} {}", self.status, self.body)).to_owned()
+        text.unwrap_or_else(|| panic!("no {name} in {} {}", self.status, self.body))
+            .to_owned()
     }
 
     /// The value of a hidden field of its page.
@@ -62,8 +72,10 @@ pub fn form(pairs: &[(&str, &str)]) -> String {
             })
             .collect()
     };
-    let pairs: Vec<_> =
-        pairs.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect();
+    let pairs: Vec<_> = pairs
+        .iter()
+        .map(|(name, value)| format!("{}={}", escape(name), escape(value)))
+        .collect();
     pairs.join("&")
 }
 
@@ -92,9 +104,16 @@ async fn exchange(
     let rest = url.strip_prefix("http://")?;
     let (host, path) = rest.split_at(rest.find('/')?);
     let mut stream = TcpStream::connect(host).await.ok()?;
-    let media_type =
-        if media_type.is_empty() { String::new() } else { format!("content-type: {media_type}\r\n") };
-    let cookie = if cookie.is_empty() { String::new() } else { format!("cookie: {cookie}\r\n") };
+    let media_type = if media_type.is_empty() {
+        String::new()
+    } else {
+        format!("content-type: {media_type}\r\n")
+    };
+    let cookie = if cookie.is_empty() {
+        String::new()
+    } else {
+        format!("cookie: {cookie}\r\n")
+    };
     let request = format!(
         "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\nsec-fetch-site: same-origin\r\n\
          {media_type}{cookie}content-length: {}\r\n\r\n{body}",
@@ -116,5 +135,9 @@ async fn exchange(
     if length.is_some_and(|(_, length)| length.parse() != Ok(body.len())) {
         return None;
     }
-    Some(Answer { status, headers, body: body.to_owned() })
+    Some(Answer {
+        status,
+        headers,
+        body: body.to_owned(),
+    })
 }

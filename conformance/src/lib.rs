@@ -4,6 +4,13 @@
 //! The tests of this package start what `cargo build` made; `cargo xtask test` builds it first and
 //! gets Node, Python and Chromium. A tool that is missing fails a test, it never skips one.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what surprises a test should end it"
+)]
+
 mod host;
 pub mod http;
 
@@ -46,7 +53,10 @@ pub struct Doors {
 
 impl Default for Doors {
     fn default() -> Self {
-        Self { dcr: "open", cimd: "open" }
+        Self {
+            dcr: "open",
+            cimd: "open",
+        }
     }
 }
 
@@ -69,7 +79,10 @@ pub struct Stage {
 /// When `kill` cannot be run.
 pub fn kill(pid: u32) {
     let status = Command::new("kill").args(["-9", &pid.to_string()]).status();
-    assert!(status.expect("kill can be run").success(), "the hub had ended by itself");
+    assert!(
+        status.expect("kill can be run").success(),
+        "the hub had ended by itself"
+    );
 }
 
 /// The repository's root.
@@ -89,9 +102,16 @@ pub fn binary(name: &str) -> PathBuf {
         return path.into();
     }
     let own = std::env::current_exe().expect("a test has an executable");
-    let folder = own.ancestors().nth(2).expect("it lies in target/PROFILE/deps");
+    let folder = own
+        .ancestors()
+        .nth(2)
+        .expect("it lies in target/PROFILE/deps");
     let path = folder.join(name);
-    assert!(path.exists(), "{} is missing: `cargo xtask test` builds it first", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: `cargo xtask test` builds it first",
+        path.display()
+    );
     path
 }
 
@@ -101,7 +121,10 @@ pub fn binary(name: &str) -> PathBuf {
 /// When loopback has none.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener.local_addr().expect("a listener has an address").port()
+    listener
+        .local_addr()
+        .expect("a listener has an address")
+        .port()
 }
 
 impl Stage {
@@ -141,15 +164,38 @@ scopes = [
         fs::write(folder.path().join("vestibule.toml"), config).expect("the configuration");
         let listen = format!("127.0.0.1:{server_port}");
         let server = Command::new(binary("vestibule-example-mcp-server"))
-            .args(["--listen", &listen, "--issuer", &issuer, "--resource", &resource])
+            .args([
+                "--listen",
+                &listen,
+                "--issuer",
+                &issuer,
+                "--resource",
+                &resource,
+            ])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .map(Process)
             .expect("the MCP server starts");
-        let mut stage =
-            Self { issuer, resource, documents, folder, hub: None, _server: server };
-        stage.command(&["user", "add", PERSON, "--password-stdin", "--email", "alice@example.com"], PASSWORD);
+        let mut stage = Self {
+            issuer,
+            resource,
+            documents,
+            folder,
+            hub: None,
+            _server: server,
+        };
+        stage.command(
+            &[
+                "user",
+                "add",
+                PERSON,
+                "--password-stdin",
+                "--email",
+                "alice@example.com",
+            ],
+            PASSWORD,
+        );
         stage.start_hub();
         stage
     }
@@ -199,9 +245,18 @@ scopes = [
 
     /// Bytes of everything in the data folder, without the log of the process.
     pub fn data_bytes(&self) -> u64 {
-        let files = fs::read_dir(self.folder.path()).into_iter().flatten().filter_map(Result::ok);
-        let data = files.filter(|file| file.file_name().to_string_lossy().starts_with("vestibule.db"));
-        data.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
+        let files = fs::read_dir(self.folder.path())
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok);
+        let data = files.filter(|file| {
+            file.file_name()
+                .to_string_lossy()
+                .starts_with("vestibule.db")
+        });
+        data.filter_map(|file| file.metadata().ok())
+            .map(|file| file.len())
+            .sum()
     }
 
     /// The configuration file.
@@ -234,12 +289,17 @@ scopes = [
             .spawn()
             .expect("the binary starts");
         let mut stdin = child.stdin.take().expect("it has an input");
-        stdin.write_all(input.as_bytes()).expect("it reads its input");
+        stdin
+            .write_all(input.as_bytes())
+            .expect("it reads its input");
         drop(stdin);
         let output = child.wait_with_output().expect("it ends");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "vestibule {arguments:?}: {text}{errors}");
+        assert!(
+            output.status.success(),
+            "vestibule {arguments:?}: {text}{errors}"
+        );
         text
     }
 
@@ -264,12 +324,23 @@ scopes = [
         let target = std::env::var_os("CARGO_TARGET_DIR")
             .map_or_else(|| root().join("target"), PathBuf::from);
         let python = target.join("conformance-venv/bin/python");
-        assert!(python.exists(), "{} is missing: `cargo xtask setup` makes it", python.display());
+        assert!(
+            python.exists(),
+            "{} is missing: `cargo xtask setup` makes it",
+            python.display()
+        );
         let python = python.to_string_lossy().into_owned();
-        self.script(&python, &root().join("conformance/py"), script, arguments).await
+        self.script(&python, &root().join("conformance/py"), script, arguments)
+            .await
     }
 
-    async fn script(&self, program: &str, folder: &Path, script: &str, arguments: &[&str]) -> String {
+    async fn script(
+        &self,
+        program: &str,
+        folder: &Path,
+        script: &str,
+        arguments: &[&str],
+    ) -> String {
         let child = tokio::process::Command::new(program)
             .arg(script)
             .args(arguments)
@@ -289,8 +360,10 @@ scopes = [
             .kill_on_drop(true)
             .spawn()
             .unwrap_or_else(|failure| panic!("{program} cannot be run: {failure}"));
-        let output = tokio::time::timeout(Duration::from_secs(120), child.wait_with_output());
-        let output = output.await.unwrap_or_else(|_| panic!("{script} took longer than two minutes"));
+        let output = tokio::time::timeout(Duration::from_mins(2), child.wait_with_output());
+        let output = output
+            .await
+            .unwrap_or_else(|_| panic!("{script} took longer than two minutes"));
         let output = output.expect("the script ends");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -306,7 +379,9 @@ scopes = [
 /// Does an HTTP server answer `/readyz` with 200?
 fn answers(address: &str) -> bool {
     use std::io::Read as _;
-    let Ok(mut stream) = std::net::TcpStream::connect(address) else { return false };
+    let Ok(mut stream) = std::net::TcpStream::connect(address) else {
+        return false;
+    };
     let request = format!("GET /readyz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     let mut answer = String::new();
     let set = stream.set_read_timeout(Some(Duration::from_secs(2)));

@@ -6,7 +6,10 @@ async fn plays(script: &str, arguments: &[&str], expected: &[&str]) {
     let stage = Stage::start(Doors::default()).await;
     let told = stage.node(script, arguments).await;
     for line in expected {
-        assert!(told.contains(line), "{script} {arguments:?} did not say `{line}`:\n{told}");
+        assert!(
+            told.contains(line),
+            "{script} {arguments:?} did not say `{line}`:\n{told}"
+        );
     }
     let log = stage.log();
     assert!(!log.contains("panicked"), "the hub panicked:\n{log}");
@@ -36,8 +39,10 @@ async fn the_typescript_sdk_v2_walks_in_by_document() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_official_conformance_suite_has_no_complaint() {
-    let port = vestibule_conformance::free_port().to_string();
-    plays("suite.mjs", &[&port], &["suite passed"]).await;
+    for door in ["dcr", "cimd"] {
+        let port = vestibule_conformance::free_port().to_string();
+        plays("suite.mjs", &[door, &port], &["suite passed"]).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +76,10 @@ async fn the_inspector_walks_in_by_document() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_client_with_a_key_proves_itself_everywhere() {
-    let expected = ["redeemed with a key", "weaker and replayed proofs were refused"];
+    let expected = [
+        "redeemed with a key",
+        "weaker and replayed proofs were refused",
+    ];
     plays("keyed.mjs", &[], &expected).await;
 }
 

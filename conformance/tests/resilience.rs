@@ -1,5 +1,7 @@
 //! What must hold when many come at once, when a stranger floods, and when the power goes.
 
+#![expect(clippy::unwrap_used, reason = "what surprises a test should end it")]
+
 use std::{
     collections::BTreeSet,
     sync::{
@@ -23,17 +25,25 @@ mod agent {
     pub(crate) async fn register(stage: &Stage) -> String {
         let body = r#"{"client_name":"Agent","redirect_uris":["http://127.0.0.1/callback"],"grant_types":["authorization_code","refresh_token"],"token_endpoint_auth_method":"none"}"#;
         let url = format!("{}/register", stage.issuer);
-        let answer = http::post(&url, "application/json", "", body).await.unwrap();
+        let answer = http::post(&url, "application/json", "", body)
+            .await
+            .unwrap();
         assert_eq!(answer.status, 201, "{}", answer.body);
         answer.member("client_id")
     }
 
     /// A person's session cookie.
     pub(crate) async fn sign_in(stage: &Stage) -> String {
-        let page = http::get(&format!("{}/login", stage.issuer), "").await.unwrap();
+        let page = http::get(&format!("{}/login", stage.issuer), "")
+            .await
+            .unwrap();
         let pre = page.cookie("vst-pre").unwrap();
         let csrf = page.hidden("csrf").unwrap();
-        let form = http::form(&[("csrf", &csrf), ("username", PERSON), ("password", PASSWORD)]);
+        let form = http::form(&[
+            ("csrf", &csrf),
+            ("username", PERSON),
+            ("password", PASSWORD),
+        ]);
         let url = format!("{}/login", stage.issuer);
         let cookie = format!("vst-pre={pre}");
         let answer = http::post_form(&url, &cookie, &form).await.unwrap();
@@ -64,21 +74,31 @@ mod agent {
     }
 
     pub(crate) async fn redeem(stage: &Stage, client: &str, code: &str) -> Option<http::Answer> {
-        token(stage, &[
-            ("grant_type", "authorization_code"),
-            ("client_id", client),
-            ("code", code),
-            ("code_verifier", VERIFIER),
-        ])
+        token(
+            stage,
+            &[
+                ("grant_type", "authorization_code"),
+                ("client_id", client),
+                ("code", code),
+                ("code_verifier", VERIFIER),
+            ],
+        )
         .await
     }
 
-    pub(crate) async fn refresh(stage: &Stage, client: &str, token_shown: &str) -> Option<http::Answer> {
-        token(stage, &[
-            ("grant_type", "refresh_token"),
-            ("client_id", client),
-            ("refresh_token", token_shown),
-        ])
+    pub(crate) async fn refresh(
+        stage: &Stage,
+        client: &str,
+        token_shown: &str,
+    ) -> Option<http::Answer> {
+        token(
+            stage,
+            &[
+                ("grant_type", "refresh_token"),
+                ("client_id", client),
+                ("refresh_token", token_shown),
+            ],
+        )
         .await
     }
 
@@ -111,12 +131,22 @@ async fn fifty_redemptions_of_one_code_give_one_grant_and_the_replay_revokes_it(
     }
     assert_eq!(won.len(), 1, "exactly one redemption wins");
     let alive = agent::refresh(&stage, &client, &won[0]).await.unwrap();
-    assert_eq!(alive.status, 200, "a burst is a client's retry and harms nobody: {}", alive.body);
+    assert_eq!(
+        alive.status, 200,
+        "a burst is a client's retry and harms nobody: {}",
+        alive.body
+    );
     tokio::time::sleep(Duration::from_millis(6_100)).await;
     let replay = agent::redeem(&stage, &client, &code).await.unwrap();
     assert_eq!(replay.member("error"), "invalid_grant");
-    let dead = agent::refresh(&stage, &client, &alive.member("refresh_token")).await.unwrap();
-    assert_eq!(dead.member("error"), "invalid_grant", "the replay revoked the grant");
+    let dead = agent::refresh(&stage, &client, &alive.member("refresh_token"))
+        .await
+        .unwrap();
+    assert_eq!(
+        dead.member("error"),
+        "invalid_grant",
+        "the replay revoked the grant"
+    );
 }
 
 /// T7, RT-11, QUIRK-30: fifty refreshes of one token give one successor.
@@ -126,7 +156,10 @@ async fn fifty_refreshes_of_one_token_give_one_successor() {
     let client = agent::register(&stage).await;
     let session = agent::sign_in(&stage).await;
     let code = agent::code(&stage, &client, &session).await.unwrap();
-    let first = agent::redeem(&stage, &client, &code).await.unwrap().member("refresh_token");
+    let first = agent::redeem(&stage, &client, &code)
+        .await
+        .unwrap()
+        .member("refresh_token");
     let tasks: Vec<_> = (0..50)
         .map(|_| {
             let (stage, client, first) = (stage.clone(), client.clone(), first.clone());
@@ -174,7 +207,10 @@ async fn a_hundred_kills_under_load_lose_nothing_that_was_answered() {
     let client = agent::register(&stage).await;
     let mut session = agent::sign_in(&stage).await;
     let code = agent::code(&stage, &client, &session).await.unwrap();
-    let mut refresh = agent::redeem(&stage, &client, &code).await.unwrap().member("refresh_token");
+    let mut refresh = agent::redeem(&stage, &client, &code)
+        .await
+        .unwrap()
+        .member("refresh_token");
     let mut redeemed: Vec<String> = vec![code];
     for round in 0..100_u64 {
         let stop = Arc::new(AtomicBool::new(false));
@@ -185,11 +221,17 @@ async fn a_hundred_kills_under_load_lose_nothing_that_was_answered() {
                 let (mut latest, mut codes) = (start, Vec::new());
                 while !stop.load(Ordering::Relaxed) {
                     // An answer that did not arrive is no answer; the same token is shown again.
-                    let Some(answer) = agent::refresh(stage, &client, &latest).await else { break };
+                    let Some(answer) = agent::refresh(stage, &client, &latest).await else {
+                        break;
+                    };
                     assert_eq!(answer.status, 200, "round {round}: {}", answer.body);
                     latest = answer.member("refresh_token");
-                    let Some(code) = agent::code(stage, &client, &session).await else { break };
-                    let Some(answer) = agent::redeem(stage, &client, &code).await else { break };
+                    let Some(code) = agent::code(stage, &client, &session).await else {
+                        break;
+                    };
+                    let Some(answer) = agent::redeem(stage, &client, &code).await else {
+                        break;
+                    };
                     assert_eq!(answer.status, 200, "round {round}: {}", answer.body);
                     codes.push(code);
                 }
@@ -207,16 +249,27 @@ async fn a_hundred_kills_under_load_lose_nothing_that_was_answered() {
         stage.kill_hub();
         stage.start_hub();
         let answer = agent::refresh(&stage, &client, &latest).await.unwrap();
-        assert_eq!(answer.status, 200, "round {round}: an answered refresh is lost: {}", answer.body);
+        assert_eq!(
+            answer.status, 200,
+            "round {round}: an answered refresh is lost: {}",
+            answer.body
+        );
         refresh = answer.member("refresh_token");
         for code in codes.iter().chain(redeemed.last()) {
             let again = agent::redeem(&stage, &client, code).await.unwrap();
-            assert_eq!(again.status, 400, "round {round}: a code was redeemed twice");
+            assert_eq!(
+                again.status, 400,
+                "round {round}: a code was redeemed twice"
+            );
         }
         redeemed.extend(codes);
         if round % 25 == 24 {
             session = agent::sign_in(&stage).await;
         }
     }
-    assert!(redeemed.len() > 50, "the load was too thin to mean anything: {}", redeemed.len());
+    assert!(
+        redeemed.len() > 50,
+        "the load was too thin to mean anything: {}",
+        redeemed.len()
+    );
 }
