@@ -346,11 +346,13 @@ impl TrustedRedirect {
         self.explicit
     }
 
-    /// `https://host:port` or `scheme:`, as a Content-Security-Policy source (GEN-21).
+    /// `https://host:port` or `scheme:`, as a Content-Security-Policy source (GEN-21). That grammar
+    /// knows no IPv6 literals, and browsers ignore what it does not know: then it is `http:`.
     pub fn csp_source(&self) -> String {
         match self.kind {
             RedirectKind::PrivateUse => self.display_host.clone(),
             RedirectKind::Https => format!("https://{}", self.display_host),
+            RedirectKind::Loopback if self.display_host.starts_with('[') => "http:".to_owned(),
             RedirectKind::Loopback => format!("http://{}", self.display_host),
         }
     }

@@ -256,6 +256,8 @@ async fn the_policy_of_the_forms_lets_the_answer_through() {
         (CALLBACK, "https://agent.example"),
         ("http://127.0.0.1:33418/callback", "http://127.0.0.1:33418"),
         ("http://localhost:8080/", "http://localhost:8080"),
+        // No host in the grammar of policies: browsers ignore it, and would block the answer.
+        ("http://[::1]:8080/callback", "http:"),
         ("com.example.agent:/callback", "com.example.agent:"),
     ] {
         let mut metadata = public_client();
