@@ -8,14 +8,26 @@ mod tests;
 
 use std::{
     convert::Infallible,
-    future::{Future, pending},
+    future::{Future, pending, poll_fn},
     io,
     net::SocketAddr,
-    sync::Arc,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::Poll,
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
+use axum::{
+    Router,
+    body::Body,
+    extract::ConnectInfo,
+    http::{Request, StatusCode},
+    response::Response,
+};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -28,7 +40,7 @@ use tokio::{
 };
 use tower::ServiceExt as _;
 
-use crate::HttpSettings;
+use crate::{HttpSettings, surface::plain_error};
 
 const HEADER_BYTES_MAX: usize = 64 << 10;
 const HEADERS_MAX: usize = 100;
@@ -154,7 +166,7 @@ fn service(
     asked: Arc<Notify>,
 ) -> impl hyper::service::Service<
     Request<Incoming>,
-    Response = axum::response::Response,
+    Response = Response,
     Error = Infallible,
     Future: Send + 'static,
 > + Clone {
@@ -162,6 +174,28 @@ fn service(
         asked.notify_one();
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().oneshot(request)
+        let answer = router.clone().oneshot(request);
+        async { Ok(whatever_happens(answer).await) }
     })
+}
+
+/// The last resort: nothing here panics on purpose, and a fault that does still answers, and ends
+/// no other request on its connection. What it said is in the log, not in the answer.
+async fn whatever_happens(answer: impl Future<Output = Result<Response, Infallible>>) -> Response {
+    static FAULTS: AtomicU64 = AtomicU64::new(1);
+    let mut answer = pin!(answer);
+    let ended = poll_fn(|context| {
+        // After a panic it is not polled again.
+        match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
+            Ok(poll) => poll.map(Some),
+            Err(_) => Poll::Ready(None),
+        }
+    });
+    if let Some(Ok(answer)) = ended.await {
+        return answer;
+    }
+    let reference = format!("fault-{}", FAULTS.fetch_add(1, Ordering::Relaxed));
+    tracing::error!(reference, "a request ended in a panic");
+    let text = format!("a fault of this server, reference {reference}");
+    plain_error(StatusCode::INTERNAL_SERVER_ERROR, "server_error", &text)
 }

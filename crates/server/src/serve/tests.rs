@@ -30,7 +30,8 @@ async fn start(connections_max: usize, patience: Patience) -> Served {
     let (end, ended) = oneshot::channel::<()>();
     let router = Router::new()
         .route("/", get(async || "here"))
-        .route("/never", get(async || pending::<()>().await));
+        .route("/never", get(async || pending::<()>().await))
+        .route("/panic", get(panics));
     let shutdown = async move {
         ended.await.ok();
     };
@@ -46,6 +47,10 @@ async fn start(connections_max: usize, patience: Patience) -> Served {
         end,
         server,
     }
+}
+
+async fn panics() -> &'static str {
+    panic!("secret of the fault")
 }
 
 /// What comes until the other side closes, five seconds at most.
@@ -107,7 +112,7 @@ async fn a_request_in_time_is_not_cut_off() {
 #[tokio::test]
 async fn a_full_house_ends_in_time() {
     let patience = Patience {
-        headers: Duration::from_secs(60),
+        headers: Duration::from_mins(1),
         ..IMPATIENT
     };
     let served = start(1, patience).await;
@@ -126,4 +131,30 @@ async fn a_full_house_ends_in_time() {
         .expect("it ends")
         .unwrap()
         .unwrap();
+}
+
+/// P10: a fault of ours is a 500 with a reference, tells nothing else, and the connection goes on.
+#[tokio::test]
+async fn a_panic_is_answered_and_ends_nothing_else() {
+    let served = start(1, PATIENCE).await;
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    stream
+        .write_all(
+            b"GET /panic HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        )
+        .await
+        .unwrap();
+    let answers = all_of(&mut stream).await;
+    assert!(answers.starts_with("HTTP/1.1 500 "), "{answers}");
+    for part in [
+        "content-type: application/json\r\n",
+        "cache-control: no-store\r\n",
+        "{\"error\":\"server_error\",\"error_description\":\"a fault of this server, reference fault-1\"}",
+    ] {
+        assert!(answers.contains(part), "{part}: {answers}");
+    }
+    assert!(!answers.contains("secret"), "{answers}");
+    assert!(answers.ends_with("here"), "{answers}");
+    served.end.send(()).unwrap();
+    served.server.await.unwrap().unwrap();
 }
