@@ -63,7 +63,7 @@ fn assert_open_headers(answer: &Answer, what: &str) {
     }
 }
 
-/// GEN-11, GEN-12, BCP-07, QUIRK-50, A10, A19: each answer of each route wears what its surface
+/// GEN-11, GEN-12, BCP-07, QUIRK-50, A19: each answer of each route wears what its surface
 /// says, refused methods included.
 #[tokio::test]
 async fn every_answer_of_every_route_wears_the_headers_of_its_surface() {

@@ -81,8 +81,8 @@ async fn a_configured_proxy_says_who_asks() {
     assert_eq!(passed(&hub, forged).await, 60);
 }
 
-/// GEN-13, P16: guessing at a password is slowed, said in words, and never locks the person out
-/// elsewhere.
+/// GEN-13, P16: guessing at a password is slowed, and said in words; it locks nothing, and time
+/// alone mends it.
 #[tokio::test]
 async fn guesses_at_a_password_are_slowed() {
     let hub = Hub::start_limited(&[]).await;
