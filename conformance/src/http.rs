@@ -94,7 +94,8 @@ pub async fn post_form(url: &str, cookie: &str, body: &str) -> Option<Answer> {
     post(url, "application/x-www-form-urlencoded", cookie, body).await
 }
 
-async fn exchange(
+/// Any method.
+pub async fn exchange(
     method: &str,
     url: &str,
     media_type: &str,
