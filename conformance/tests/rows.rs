@@ -155,11 +155,13 @@ async fn a_changed_or_foreign_registration_is_unknown() {
         assert!(answer.header("location").is_none());
     }
     let mut large = agent();
-    let many: Vec<_> = (0..40)
-        .map(|n| format!("https://agent{n}.example/{}", "a".repeat(60)))
+    let many: Vec<_> = (0..9)
+        .map(|n| format!("https://agent{n}.example/{}", "a".repeat(190)))
         .collect();
     large["redirect_uris"] = json!(many);
-    assert_eq!(register(&stage, &large).await.status, 400);
+    let refused = register(&stage, &large).await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.body.contains("too large"), "{}", refused.body);
 }
 
 /// MCP-SBP-04: the redirect URI is compared, not matched by a pattern; only the port of loopback
