@@ -52,8 +52,8 @@ pub(crate) async fn start() -> Outcome<Echo> {
 
 impl Echo {
     /// A registration, echoed.
-    pub(crate) fn load(&self, length: Duration) -> Outcome<Load> {
+    pub(crate) fn load(&self, length: Duration) -> Load {
         let request = http::post(&self.host, "/echo", "application/json", "", REGISTRATION);
-        Ok(Load::new(&self.host, Work::Same(request), 200, length))
+        Load::new(&self.host, Work::Same(request), 200, length)
     }
 }

@@ -171,7 +171,10 @@ impl Hub {
         let reply = http::once(&self.host, &request)
             .await?
             .expect(201, "a registration")?;
-        self.client = reply.member("client_id").ok_or("no client_id")?.to_owned();
+        reply
+            .member("client_id")
+            .ok_or("no client_id")?
+            .clone_into(&mut self.client);
         self.cookie = self.sign_in().await?;
         let mut connection = Connection::open(&self.host).await?;
         for code in self.codes(FAMILIES).await? {

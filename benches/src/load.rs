@@ -100,7 +100,7 @@ impl Load {
         // Work that is used up ends by itself; this is far later.
         let spent = matches!(self.work, Work::Each(_));
         let most = if spent {
-            Duration::from_secs(60)
+            Duration::from_mins(1)
         } else {
             self.length
         };

@@ -157,7 +157,7 @@ async fn run(plan: Plan) -> Outcome<()> {
                 format!("round {round} of {}", plan.rounds)
             }
         );
-        let mut taken = vec![measure("echo", "echo", &echo, None, echo.load(length)?).await?];
+        let mut taken = vec![measure("echo", "echo", &echo, None, echo.load(length)).await?];
         for item in Item::ALL {
             // Whoever goes first takes turns.
             for turn in 0..2 {

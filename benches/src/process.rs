@@ -164,11 +164,13 @@ pub(crate) fn again_on_core_1(arguments: &[&str]) -> Outcome<()> {
         .arg("--pinned")
         .args(arguments)
         .status()
-        .map_err(|failure| format!("taskset (of util-linux) is needed: {failure}"))?;
+        .map_err(|failure| {
+            format!("taskset (of util-linux) and two cores are needed: {failure}")
+        })?;
     if status.success() {
         Ok(())
     } else {
-        Err("the run failed; two cores are needed".to_owned())
+        Err("the run failed".to_owned())
     }
 }
 

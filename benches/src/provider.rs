@@ -140,7 +140,10 @@ impl Provider {
         let reply = http::once(&self.host, &request)
             .await?
             .expect(201, "a registration")?;
-        self.client = reply.member("client_id").ok_or("no client_id")?.to_owned();
+        reply
+            .member("client_id")
+            .ok_or("no client_id")?
+            .clone_into(&mut self.client);
         self.families = self.make("refresh", FAMILIES).await?;
         self.access = self.make("access", 1).await?.pop().unwrap_or_default();
         let pairs = [("token", self.access.as_str())];
