@@ -29,10 +29,14 @@ pub(crate) fn print() -> Result<String, String> {
         let exact = waivers.iter().find(|(name, _)| name == id);
         let family = || {
             waivers.iter().find(|(name, _)| {
-                name.strip_suffix('*').is_some_and(|prefix| id.starts_with(prefix))
+                name.strip_suffix('*')
+                    .is_some_and(|prefix| id.starts_with(prefix))
             })
         };
-        (exact.is_some(), exact.or_else(family).map(|(_, reason)| reason))
+        (
+            exact.is_some(),
+            exact.or_else(family).map(|(_, reason)| reason),
+        )
     };
     let covered = covered()?;
     let known: BTreeSet<_> = requirements.iter().map(|(id, _)| id.as_str()).collect();

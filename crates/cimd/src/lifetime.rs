@@ -22,8 +22,8 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             floor: Duration::from_secs(30),
-            ceiling: Duration::from_secs(24 * 60 * 60),
-            fallback: Duration::from_secs(5 * 60),
+            ceiling: Duration::from_hours(24),
+            fallback: Duration::from_mins(5),
         }
     }
 }

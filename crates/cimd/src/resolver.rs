@@ -62,8 +62,8 @@ impl Default for ResolverSettings {
     fn default() -> Self {
         Self {
             bounds: Bounds::default(),
-            revalidate_in_background: Duration::from_secs(10 * 60),
-            stale_max: Duration::from_secs(24 * 60 * 60),
+            revalidate_in_background: Duration::from_mins(10),
+            stale_max: Duration::from_hours(24),
             cache_bytes: 64 << 20,
             redirect_policy: RedirectPolicy::default(),
             limits_enabled: true,
@@ -153,7 +153,11 @@ struct Entry<T> {
 
 impl<T> Clone for Entry<T> {
     fn clone(&self) -> Self {
-        Self { value: self.value.clone(), fresh_until: self.fresh_until, bytes: self.bytes }
+        Self {
+            value: self.value.clone(),
+            fresh_until: self.fresh_until,
+            bytes: self.bytes,
+        }
     }
 }
 
@@ -328,8 +332,12 @@ impl Resolver {
             Err(failure) => failure,
         };
         match (&failure, previous) {
-            (ResolveError::Invalid { .. } | ResolveError::Withdrawn(_), _)
-            | (ResolveError::Unacceptable { .. }, _) => {
+            (
+                ResolveError::Invalid { .. }
+                | ResolveError::Withdrawn(_)
+                | ResolveError::Unacceptable { .. },
+                _,
+            ) => {
                 tracing::info!(client_id = id.as_str(), %failure, "client document withdrawn");
                 inner.documents.entries.remove(id.as_str());
                 Err(failure)

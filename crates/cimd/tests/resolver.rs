@@ -65,7 +65,10 @@ impl World {
             .with_single_cert(vec![certificate.der().clone()], private)
             .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let origin = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        let origin = format!(
+            "https://localhost:{}",
+            listener.local_addr().unwrap().port()
+        );
         let body = format!(
             r#"{{"client_id":"{origin}/a.json","client_name":"A","redirect_uris":["https://a.example/cb"]}}"#
         );
@@ -94,11 +97,17 @@ impl World {
         let now = clock.clone();
         let resolver = Resolver::new(
             Arc::new(fetcher),
-            ResolverSettings { limits_enabled, ..ResolverSettings::default() },
+            ResolverSettings {
+                limits_enabled,
+                ..ResolverSettings::default()
+            },
             move || now.load(Ordering::Relaxed),
         );
         let origins = [origin.clone()];
-        let policy = ClientIdUrlPolicy { loopback_origins: &origins, ..Default::default() };
+        let policy = ClientIdUrlPolicy {
+            loopback_origins: &origins,
+            ..Default::default()
+        };
         Self {
             id: ClientIdUrl::parse(&format!("{origin}/a.json"), &policy).unwrap(),
             keys: HttpsUrl::parse(&format!("{origin}/jwks.json")).unwrap(),
@@ -138,7 +147,9 @@ async fn host(
     while let Ok((stream, _)) = listener.accept().await {
         let (acceptor, scene, asked) = (acceptor.clone(), scene.clone(), asked.clone());
         tokio::spawn(async move {
-            let Ok(stream) = acceptor.accept(stream).await else { return };
+            let Ok(stream) = acceptor.accept(stream).await else {
+                return;
+            };
             let answer = service_fn(move |_: Request<Incoming>| {
                 asked.fetch_add(1, Ordering::Relaxed);
                 let scene = scene.lock().unwrap().clone();
@@ -156,7 +167,9 @@ async fn host(
             });
             let connection = hyper::server::conn::http1::Builder::new();
             // The resolver closes as it likes.
-            let _ = connection.serve_connection(TokioIo::new(stream), answer).await;
+            let _ = connection
+                .serve_connection(TokioIo::new(stream), answer)
+                .await;
         });
     }
 }
@@ -207,7 +220,11 @@ async fn no_error_and_no_bad_document_is_ever_cached() {
         let before = world.asked();
         world.answer(|scene| change(scene));
         assert!(world.resolve().await.is_err());
-        assert_eq!(world.asked(), before + 1, "exactly one request, nothing followed");
+        assert_eq!(
+            world.asked(),
+            before + 1,
+            "exactly one request, nothing followed"
+        );
         assert_eq!(world.resolver.cached_documents(), 0);
     }
     world.answer(|_| {});
@@ -219,7 +236,10 @@ async fn no_error_and_no_bad_document_is_ever_cached() {
 #[tokio::test]
 async fn the_last_good_copy_stands_in_for_silence_only() {
     for (change, stands_in) in [
-        (Box::new(|s: &mut Scene| s.status = 503) as Box<dyn Fn(&mut Scene)>, true),
+        (
+            Box::new(|s: &mut Scene| s.status = 503) as Box<dyn Fn(&mut Scene)>,
+            true,
+        ),
         (Box::new(|s: &mut Scene| s.status = 403), true),
         (Box::new(|s: &mut Scene| s.media_type = "text/html"), true),
         (Box::new(|s: &mut Scene| s.status = 404), false),
@@ -324,7 +344,10 @@ async fn keys_are_asked_for_again_once_a_minute_at_most() {
     assert_eq!(world.asked(), 2);
     world.pass(2 * 3_600);
     world.answer(|scene| scene.status = 503);
-    assert!(world.resolver.keys(&world.keys, false).await.is_ok(), "the last good set");
+    assert!(
+        world.resolver.keys(&world.keys, false).await.is_ok(),
+        "the last good set"
+    );
 }
 
 /// F15, CIMD-46: what a stranger can tell apart is never an address that was refused.
@@ -333,5 +356,8 @@ async fn a_refused_address_looks_like_a_host_that_does_not_answer() {
     let world = World::start(false).await;
     let missing = ClientIdUrl::parse_default("https://nowhere.invalid/a.json").unwrap();
     let failure = world.resolver.document(&missing, 1).await.unwrap_err();
-    assert!(matches!(failure, ResolveError::Unreachable { .. }), "{failure:?}");
+    assert!(
+        matches!(failure, ResolveError::Unreachable { .. }),
+        "{failure:?}"
+    );
 }

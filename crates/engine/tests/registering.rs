@@ -85,7 +85,7 @@ async fn catalogued_bodies_fit_into_their_ids() {
     assert_eq!(hub.store.count_clients().await.unwrap(), 0);
 }
 
-/// DCR-06, DCR-07, DCR-13, R11, R12: the server alone chooses ids and secrets, each time others; what
+/// DCR-06, DCR-07, DCR-13, ODCR-03, R11, R12: the server alone chooses ids and secrets, each time others; what
 /// a client says of its own importance is not even echoed.
 #[tokio::test]
 async fn the_server_chooses_and_claims_of_importance_are_ignored() {
@@ -319,7 +319,7 @@ async fn a_closed_door_stops_first_appearances_only() {
     assert_eq!(page.status, FailureStatus::Forbidden);
 }
 
-/// DCR-28: 90 days after the registration the page names the app and says what to do; a forged or
+/// DCR-28, SLR-07: 90 days after the registration the page names the app and says what to do; a forged or
 /// respelled id is nobody's.
 #[tokio::test]
 async fn an_old_id_says_reconnect_and_a_changed_one_is_unknown() {

@@ -130,39 +130,39 @@ fn row(trust: Trust, risk: Risk) -> Power {
         (Trust::FirstParty, Risk::Low | Risk::Raised) => Power {
             scopes: ScopeCeiling::All,
             access_ttl: Duration::from_secs(HOUR),
-            refresh: life(30 * DAY, 90 * DAY),
+            refresh: Some(life(30 * DAY, 90 * DAY)),
             consent: Consent::MayRemember,
             preticks_destructive: true,
         },
         (Trust::Known | Trust::Verified, Risk::Low | Risk::Raised) => Power {
             scopes: ScopeCeiling::All,
             access_ttl: Duration::from_secs(15 * MINUTE),
-            refresh: life(30 * DAY, 90 * DAY),
+            refresh: Some(life(30 * DAY, 90 * DAY)),
             consent: Consent::MayRemember,
             preticks_destructive: false,
         },
         (Trust::Unverified, Risk::Low) => Power {
             scopes: ScopeCeiling::All,
             access_ttl: Duration::from_secs(10 * MINUTE),
-            refresh: life(48 * HOUR, 7 * DAY),
+            refresh: Some(life(48 * HOUR, 7 * DAY)),
             consent: Consent::EveryTime,
             preticks_destructive: false,
         },
         (Trust::Unverified, Risk::Raised) => Power {
             scopes: ScopeCeiling::ReadOnly,
             access_ttl: Duration::from_secs(10 * MINUTE),
-            refresh: life(HOUR, 8 * HOUR),
+            refresh: Some(life(HOUR, 8 * HOUR)),
             consent: Consent::Warn,
             preticks_destructive: false,
         },
     }
 }
 
-fn life(idle_seconds: u64, absolute_seconds: u64) -> Option<RefreshLife> {
-    Some(RefreshLife {
+fn life(idle_seconds: u64, absolute_seconds: u64) -> RefreshLife {
+    RefreshLife {
         idle: Duration::from_secs(idle_seconds),
         absolute: Duration::from_secs(absolute_seconds),
-    })
+    }
 }
 
 #[cfg(test)]

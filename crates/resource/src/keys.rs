@@ -12,7 +12,7 @@ use vestibule_fetch::{Fetcher, OperatorUrl};
 use vestibule_jwt::JwkSet;
 use vestibule_protocol::issuer::Issuer;
 
-const FRESH: Duration = Duration::from_secs(10 * 60);
+const FRESH: Duration = Duration::from_mins(10);
 const RETRY: Duration = Duration::from_secs(10);
 const DOCUMENT_BYTES_MAX: usize = 64 << 10;
 

@@ -58,21 +58,37 @@ impl World {
             .any(["mcp:read"])
             .tool("write_note", ["mcp:write"])
             .implies("mcp:admin", ["mcp:read", "mcp:write"]);
-        let settings = ProtectionSettings::new(&issuer, RESOURCE).unwrap().scopes(scopes);
+        let settings = ProtectionSettings::new(&issuer, RESOURCE)
+            .unwrap()
+            .scopes(scopes);
         let protection = Protection::new(settings.name("Notes")).unwrap();
         // What is behind says what it was given.
         let behind = any(|request: Request<Body>| async move {
-            let token = request.extensions().get::<VerifiedToken>().cloned().unwrap();
+            let token = request
+                .extensions()
+                .get::<VerifiedToken>()
+                .cloned()
+                .unwrap();
             let inbound = request.headers().contains_key("authorization");
             let body = request.into_body().collect().await.unwrap().to_bytes();
             format!("{} {inbound} {}", token.subject(), body.len())
         });
-        let app = Router::new().route("/mcp", behind).layer(protection.layer());
-        Self { issuer, key, app, asked_for_keys }
+        let app = Router::new()
+            .route("/mcp", behind)
+            .layer(protection.layer());
+        Self {
+            issuer,
+            key,
+            app,
+            asked_for_keys,
+        }
     }
 
     fn claims(&self) -> AccessTokenClaims {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_secs();
         AccessTokenClaims {
             iss: self.issuer.clone(),
             sub: "u_1".to_owned(),
@@ -104,24 +120,32 @@ impl World {
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        self.send(request.body(Body::from(body.to_owned())).unwrap()).await
+        self.send(request.body(Body::from(body.to_owned())).unwrap())
+            .await
     }
 }
 
 fn challenge(answer: &Response<Body>) -> String {
-    let value = answer.headers().get("www-authenticate").expect("a challenge");
+    let value = answer
+        .headers()
+        .get("www-authenticate")
+        .expect("a challenge");
     value.to_str().unwrap().to_owned()
 }
 
 const LOOK: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami"}}"#;
-const WRITE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"write_note"}}"#;
+const WRITE: &str =
+    r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"write_note"}}"#;
 
 /// MCP-RS-01, MCP-RS-02, MCP-RS-03, MCP-RS-04, MCP-RS-13, MCP-RS-14, PRM-02, PRM-03, PRM-04,
 /// PRM-12, QUIRK-29: on the resource's path and at the root, and nothing else below it.
 #[tokio::test]
 async fn the_metadata_is_published_on_path_and_root() {
     let world = World::start().await;
-    for path in ["/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-protected-resource"] {
+    for path in [
+        "/.well-known/oauth-protected-resource/mcp",
+        "/.well-known/oauth-protected-resource",
+    ] {
         let request = Request::get(path).header("origin", "https://inspector.example");
         let answer = world.send(request.body(Body::empty()).unwrap()).await;
         assert_eq!(answer.status(), StatusCode::OK);
@@ -158,20 +182,29 @@ async fn a_stranger_is_told_where_to_read_on() {
     assert_eq!(challenge(&nothing), expected);
     let query = Request::post(format!("/mcp?access_token={good}"));
     let answer = world.send(query.body(Body::from(LOOK)).unwrap()).await;
-    assert_eq!((answer.status(), challenge(&answer)), (StatusCode::UNAUTHORIZED, expected.clone()));
+    assert_eq!(
+        (answer.status(), challenge(&answer)),
+        (StatusCode::UNAUTHORIZED, expected.clone())
+    );
     let basic = Request::post("/mcp").header("authorization", "Basic eDp5");
     let answer = world.send(basic.body(Body::from(LOOK)).unwrap()).await;
-    assert_eq!((answer.status(), challenge(&answer)), (StatusCode::UNAUTHORIZED, expected));
+    assert_eq!(
+        (answer.status(), challenge(&answer)),
+        (StatusCode::UNAUTHORIZED, expected)
+    );
 }
 
-/// MCP-RS-05, AT-09, AC-19, RI-11, T16, T25: each thing that can be wrong with a token.
+/// MCP-06, MCP-RS-05, AT-09, AC-19, RI-11, T16, T25: each thing that can be wrong with a token.
 #[tokio::test]
 async fn a_token_that_is_not_for_here_is_refused() {
     let world = World::start().await;
     let (stranger, _) = SigningKey::generate(Algorithm::Es256).unwrap();
     let tampered = world.token(|_| {}).replacen("eyJ", "eyK", 1);
     let foreign = stranger.sign_access_token(&world.claims()).unwrap();
-    let id_token = world.key.sign(Some("JWT"), &serde_json::to_vec(&world.claims()).unwrap()).unwrap();
+    let id_token = world
+        .key
+        .sign(Some("JWT"), &serde_json::to_vec(&world.claims()).unwrap())
+        .unwrap();
     let bad = [
         world.token(|c| c.aud = Audience::One("https://other.example/mcp".to_owned())),
         world.token(|c| c.aud = Audience::One("https://mcp.example/mcp-evil".to_owned())),
@@ -187,7 +220,10 @@ async fn a_token_that_is_not_for_here_is_refused() {
         let answer = world.call(Some(&token), LOOK).await;
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{token}");
         if !token.is_empty() {
-            assert!(challenge(&answer).contains("error=\"invalid_token\""), "{token}");
+            assert!(
+                challenge(&answer).contains("error=\"invalid_token\""),
+                "{token}"
+            );
         }
     }
 }
@@ -196,10 +232,20 @@ async fn a_token_that_is_not_for_here_is_refused() {
 #[tokio::test]
 async fn equivalent_audiences_are_good_here() {
     let world = World::start().await;
-    let both = Audience::Many(vec!["https://hub.example/userinfo".to_owned(), RESOURCE.to_owned()]);
-    for audience in [Audience::One(RESOURCE.to_owned()), Audience::One(format!("{RESOURCE}/")), both] {
+    let both = Audience::Many(vec![
+        "https://hub.example/userinfo".to_owned(),
+        RESOURCE.to_owned(),
+    ]);
+    for audience in [
+        Audience::One(RESOURCE.to_owned()),
+        Audience::One(format!("{RESOURCE}/")),
+        both,
+    ] {
         let token = world.token(|c| c.aud = audience);
-        assert_eq!(world.call(Some(&token), LOOK).await.status(), StatusCode::OK);
+        assert_eq!(
+            world.call(Some(&token), LOOK).await.status(),
+            StatusCode::OK
+        );
     }
     let token = world.token(|_| {});
     let request = Request::post("/mcp").header("authorization", format!("bEaReR {token}"));
@@ -216,14 +262,23 @@ async fn an_operation_beyond_the_token_names_everything_it_needs() {
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);
     assert_eq!(
         challenge(&answer),
-        format!("Bearer error=\"insufficient_scope\", scope=\"mcp:read mcp:write\", resource_metadata=\"{METADATA}\"")
+        format!(
+            "Bearer error=\"insufficient_scope\", scope=\"mcp:read mcp:write\", resource_metadata=\"{METADATA}\""
+        )
     );
     for scope in ["mcp:read mcp:write", "mcp:admin"] {
         let token = world.token(|c| c.scope = Some(scope.to_owned()));
-        assert_eq!(world.call(Some(&token), WRITE).await.status(), StatusCode::OK, "{scope}");
+        assert_eq!(
+            world.call(Some(&token), WRITE).await.status(),
+            StatusCode::OK,
+            "{scope}"
+        );
     }
     let nobody = world.token(|c| c.scope = None);
-    assert_eq!(world.call(Some(&nobody), LOOK).await.status(), StatusCode::FORBIDDEN);
+    assert_eq!(
+        world.call(Some(&nobody), LOOK).await.status(),
+        StatusCode::FORBIDDEN
+    );
 }
 
 /// MCP-RS-07: what is behind learns who calls, and gets no token to pass on.
@@ -259,8 +314,16 @@ async fn foreign_pages_are_kept_out() {
         .header("access-control-request-method", "POST");
     let answer = world.send(preflight.body(Body::empty()).unwrap()).await;
     assert_eq!(answer.status(), StatusCode::NO_CONTENT);
-    let allowed = answer.headers()["access-control-allow-headers"].to_str().unwrap();
-    for name in ["Authorization", "MCP-Protocol-Version", "Mcp-Method", "Mcp-Name", "Content-Type"] {
+    let allowed = answer.headers()["access-control-allow-headers"]
+        .to_str()
+        .unwrap();
+    for name in [
+        "Authorization",
+        "MCP-Protocol-Version",
+        "Mcp-Method",
+        "Mcp-Name",
+        "Content-Type",
+    ] {
         assert!(allowed.contains(name), "{name}");
     }
 }
@@ -272,7 +335,10 @@ async fn unknown_key_ids_cause_one_fetch() {
     let (stranger, _) = SigningKey::generate(Algorithm::Es256).unwrap();
     for _ in 0..50 {
         let token = stranger.sign_access_token(&world.claims()).unwrap();
-        assert_eq!(world.call(Some(&token), LOOK).await.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(
+            world.call(Some(&token), LOOK).await.status(),
+            StatusCode::UNAUTHORIZED
+        );
     }
     assert!(world.asked_for_keys.load(Ordering::Relaxed) <= 2);
 }

@@ -247,13 +247,20 @@ fn resources(config: &Config, problems: &mut Problems, warnings: &mut Vec<String
 mod tests {
     use super::*;
 
-    fn problems_of(text: &str) -> String {
-        let loaded = Loaded {
+    fn checked(text: &str) -> Result<Checked, impl std::fmt::Display> {
+        Checked::of(&Loaded {
             config: toml::from_str(text).unwrap(),
             base: PathBuf::from("/srv"),
             file: Some(PathBuf::from("/srv/vestibule.toml")),
-        };
-        Checked::of(&loaded)
+        })
+    }
+
+    fn warnings_of(text: &str) -> Vec<String> {
+        checked(text).ok().unwrap().warnings
+    }
+
+    fn problems_of(text: &str) -> String {
+        checked(text)
             .err()
             .map(|failure| failure.to_string())
             .unwrap_or_default()
@@ -291,6 +298,20 @@ mod tests {
                 .all(|key| found.contains(key)),
             "{found}"
         );
+    }
+
+    /// QUIRK-05: with neither door open, no stranger's client can even begin.
+    #[test]
+    fn two_closed_doors_are_warned_about() {
+        let source = "issuer = \"https://hub.example\"\ndoors.dcr = \"off\"\ndoors.cimd = \"off\"";
+        assert_eq!(problems_of(source), "");
+        let warned = warnings_of(source);
+        assert!(
+            warned.iter().any(|line| line.contains("both doors")),
+            "{warned:?}"
+        );
+        let warned = warnings_of("");
+        assert!(!warned.iter().any(|line| line.contains("both doors")));
     }
 
     #[test]
