@@ -22,7 +22,6 @@ cargo xtask COMMAND
   bench           the benchmarks, one table (see docs/benchmarks.md)
   pages           write docs/endpoints.md, docs/configuration.md and docs/conformance.md anew
   pages --check   say whether they are up to date
-  fuzz SECONDS    run every fuzz target for so long (60 by default)
 ";
 
 fn main() -> ExitCode {
@@ -35,8 +34,6 @@ fn main() -> ExitCode {
         ["bench", rest @ ..] => run::bench(rest),
         ["pages"] => pages::write(),
         ["pages", "--check"] => pages::check(),
-        ["fuzz"] => run::fuzz("60"),
-        ["fuzz", seconds] => run::fuzz(seconds),
         _ => {
             print!("{HELP}");
             return if words.is_empty() {

@@ -101,34 +101,3 @@ pub(crate) fn bench(arguments: &[&str]) -> Outcome {
     let runner = target().join("release").join("vestibule-bench");
     program("", &runner.to_string_lossy(), arguments)
 }
-
-/// All fuzz targets, one after the other. The toolchain is stable; libFuzzer's flags are not.
-pub(crate) fn fuzz(seconds: &str) -> Outcome {
-    let bound = format!("-max_total_time={seconds}");
-    let mut targets: Vec<String> = std::fs::read_dir(root().join("fuzz/fuzz_targets"))
-        .map_err(|failure| format!("fuzz/fuzz_targets: {failure}"))?
-        .filter_map(Result::ok)
-        .filter_map(|entry| {
-            entry
-                .path()
-                .file_stem()
-                .map(|name| name.to_string_lossy().into_owned())
-        })
-        .collect();
-    targets.sort();
-    tools::ensure_cargo_fuzz()?;
-    for name in targets {
-        let arguments = [
-            "fuzz",
-            "run",
-            "--sanitizer",
-            "none",
-            &name,
-            "--",
-            &bound,
-            "-max_len=4096",
-        ];
-        program_with("fuzz", "cargo", &arguments, &[("RUSTC_BOOTSTRAP", "1")])?;
-    }
-    Ok(())
-}

@@ -1,6 +1,8 @@
 //! The resolver against a host of its own: real TLS, a clock that the test moves, and a count of
 //! what was really asked.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::{
     convert::Infallible,
     sync::{
@@ -199,12 +201,15 @@ async fn a_document_is_fetched_once_and_again_when_it_is_stale() {
     assert_eq!(world.resolver.cached_documents(), 1);
 }
 
+/// What a host does to its answer.
+type Change = Box<dyn Fn(&mut Scene)>;
+
 /// CIMD-18, CIMD-43, CIMD-44, CIMD-45, CIMD-49, CIMD-50, CIMD-84, F10, F24: nothing that fails is
 /// kept, so the next good answer counts.
 #[tokio::test]
 async fn no_error_and_no_bad_document_is_ever_cached() {
     let world = World::start(false).await;
-    let bad: [Box<dyn Fn(&mut Scene)>; 10] = [
+    let bad: [Change; 10] = [
         Box::new(|s| s.status = 500),
         Box::new(|s| s.status = 404),
         Box::new(|s| s.status = 302),

@@ -1,5 +1,7 @@
 //! The layer around somebody else's router, against a hub that only publishes metadata and keys.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+
 use std::{
     sync::{
         Arc,

@@ -172,7 +172,7 @@ fn master_key(path: &Path) -> Result<MasterKey, WiringError> {
         Err(failure) if failure.kind() == io::ErrorKind::NotFound => {
             let mut bytes = [0; 32];
             vestibule_seal::random(&mut bytes);
-            let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let text = hex(&bytes);
             let mut options = OpenOptions::new();
             options.write(true).create_new(true);
             #[cfg(unix)]
@@ -196,6 +196,15 @@ fn master_key(path: &Path) -> Result<MasterKey, WiringError> {
 
 fn parse_master_key(path: &Path, text: &str) -> Result<MasterKey, WiringError> {
     MasterKey::parse(text.trim()).map_err(|_| WiringError::MasterKey(path.to_owned()))
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]

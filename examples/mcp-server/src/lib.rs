@@ -44,6 +44,10 @@ impl Notes {
     }
 
     /// Says who is calling, by the token.
+    #[expect(
+        clippy::unused_self,
+        reason = "the router calls every tool as a method"
+    )]
     #[tool(description = "Says who you are, through which client, and what you may do")]
     fn whoami(&self, Extension(parts): Extension<http::request::Parts>) -> String {
         match parts.extensions.get::<VerifiedToken>() {

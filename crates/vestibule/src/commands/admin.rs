@@ -202,12 +202,7 @@ impl InitialTokenCommand {
                 InitialTokenAction::List => {
                     println!("{:<10} {:>5}  note", "hash", "uses");
                     for token in hub.store.list_initial_tokens(1_000).await? {
-                        let hash: String = token
-                            .hash
-                            .iter()
-                            .take(4)
-                            .map(|byte| format!("{byte:02x}"))
-                            .collect();
+                        let hash = crate::wiring::hex(&token.hash[..4]);
                         println!("{hash:<10} {:>5}  {}", token.uses_left, token.note);
                     }
                 }

@@ -70,7 +70,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Demo(command) => on_runtime(command.run()),
         Command::InitialToken(command) => on_runtime(command.run()),
         Command::Resource(command) => on_runtime(command.run()),
-        Command::Routes(command) => command.run(),
+        Command::Routes(command) => Ok(command.run()),
         Command::Serve(command) => on_runtime(command.run()),
         Command::Settings(command) => on_runtime(command.run()),
         Command::User(command) => on_runtime(command.run()),

@@ -91,6 +91,10 @@ impl Problems {
 
 impl Checked {
     /// Check everything.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one list, in the order of the file, so that every problem is told at once"
+    )]
     pub(crate) fn of(loaded: &Loaded) -> Result<Self, ConfigError> {
         let Loaded { config, base, file } = loaded;
         let mut problems = Problems::default();

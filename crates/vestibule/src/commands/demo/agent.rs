@@ -171,6 +171,10 @@ async fn introduce(timeline: &mut Timeline, hub: &Hub, by: By<'_>) -> Result<Str
     }
 }
 
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one scene of a story, called once"
+)]
 async fn authorize(
     timeline: &mut Timeline,
     hub: &Hub,
@@ -349,6 +353,10 @@ async fn refresh(
     Ok(new)
 }
 
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one scene of a story, called once"
+)]
 async fn step_up(
     timeline: &mut Timeline,
     hub: &Hub,

@@ -45,16 +45,16 @@ impl Demo {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         println!("Vestibule: an agent nobody knows walks in, by either door, and calls a tool.");
         let mut timeline = timeline::Timeline::new();
-        timeline.chapter("The stage");
+        timeline::Timeline::chapter("The stage");
         let stage = set_the_stage(&mut timeline).await?;
         let person = agent::Person {
             name: PERSON,
             password: &stage.password,
         };
         let before = stage.hub.engine.stored_clients().await?;
-        timeline.chapter("Door 1: Dynamic Client Registration");
+        timeline::Timeline::chapter("Door 1: Dynamic Client Registration");
         agent::play(&mut timeline, &stage.server, agent::By::Dcr, &person).await?;
-        timeline.chapter("Door 2: Client ID Metadata Document");
+        timeline::Timeline::chapter("Door 2: Client ID Metadata Document");
         let by = agent::By::Cimd(&stage.document);
         agent::play(&mut timeline, &stage.server, by, &person).await?;
         let after = stage.hub.engine.stored_clients().await?;
@@ -64,7 +64,7 @@ impl Demo {
             )
             .into());
         }
-        timeline.chapter("The end");
+        timeline::Timeline::chapter("The end");
         timeline.step(
             "two agents are in",
             &["two stored clients: each was written when the person said yes, not before"],
@@ -179,7 +179,7 @@ fn configure(
 fn random_password() -> String {
     let mut bytes = [0; 9];
     vestibule_seal::random(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::wiring::hex(&bytes)
 }
 
 fn explain(stage: &Stage) {

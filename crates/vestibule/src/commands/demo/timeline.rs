@@ -14,7 +14,7 @@ impl Timeline {
         }
     }
 
-    pub(super) fn chapter(&self, title: &str) {
+    pub(super) fn chapter(title: &str) {
         println!("\n{title}");
     }
 
