@@ -339,7 +339,7 @@ async fn an_access_token_does_not_outlive_its_grant() {
     );
 }
 
-/// RT-08, RT-09, T22, QUIRK-31, QUIRK-32: whoever is gone takes the refresh along.
+/// RT-09, T22, QUIRK-31, QUIRK-32: whoever is gone takes the refresh along.
 #[tokio::test]
 async fn a_refresh_asks_whether_everybody_is_still_there() {
     let hub = Hub::start().await;
