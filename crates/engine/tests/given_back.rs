@@ -142,7 +142,7 @@ async fn an_introspected_token_dies_with_whatever_it_stands_on() {
         .set_disabled(&user, false, hub.audit())
         .await
         .unwrap();
-    assert!(active(&tokens.access_token).await);
+    assert!(!active(&tokens.access_token).await, "its grant is gone");
 
     let (_, _, tokens) = hub.public_session().await;
     assert!(active(&tokens.access_token).await);

@@ -339,6 +339,31 @@ async fn an_access_token_does_not_outlive_its_grant() {
     );
 }
 
+/// RT-08: an account that is disabled or gets a new password loses every grant, of every client,
+/// and enabling it again brings none back. Other people keep theirs.
+#[tokio::test]
+async fn a_new_password_or_a_disabled_account_revokes_all_grants() {
+    for disable in [false, true] {
+        let hub = Hub::start().await;
+        let (client, user, tokens) = hub.public_session().await;
+        let (other_client, _, other) = hub.public_session().await;
+        let audit = || hub.audit();
+        if disable {
+            assert!(hub.store.set_disabled(&user, true, audit()).await.unwrap());
+            assert!(hub.store.set_disabled(&user, false, audit()).await.unwrap());
+        } else {
+            let changed = hub.store.set_password(&user, "another-hash", audit());
+            assert!(changed.await.unwrap());
+        }
+        let refresh = tokens.refresh_token.unwrap();
+        let refused = hub.refresh(&client.client_id, &refresh, &[]).await;
+        assert_eq!(outcome(&refused), "invalid_grant", "disable: {disable}");
+        let refresh = other.refresh_token.unwrap();
+        let kept = hub.refresh(&other_client.client_id, &refresh, &[]).await;
+        assert_eq!(outcome(&kept), "ok", "disable: {disable}");
+    }
+}
+
 /// RT-09, T22, QUIRK-31, QUIRK-32: whoever is gone takes the refresh along.
 #[tokio::test]
 async fn a_refresh_asks_whether_everybody_is_still_there() {

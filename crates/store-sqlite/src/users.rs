@@ -43,8 +43,17 @@ pub(crate) fn insert(c: &Connection, user: &User) -> rusqlite::Result<bool> {
     Ok(inserted == 1)
 }
 
-fn end_sessions(c: &Connection, id: &str) -> rusqlite::Result<usize> {
-    c.execute("DELETE FROM sessions WHERE user = ?1", [id])
+/// End what the person has open, in browsers and at agents (RFC 9700 §4.14.2).
+fn end_everything(c: &Connection, id: &str) -> rusqlite::Result<()> {
+    c.execute("DELETE FROM sessions WHERE user = ?1", [id])?;
+    let mut live = c.prepare_cached("SELECT id FROM grants WHERE user = ?1 AND revoked = 0")?;
+    let grants: Vec<String> = live
+        .query_map([id], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for grant in grants {
+        crate::grants::revoke(c, &grant)?;
+    }
+    Ok(())
 }
 
 #[async_trait]
@@ -92,7 +101,7 @@ impl UserStore for SqliteStore {
                     params![id.as_str(), hash],
                 )?;
                 if changed == 1 {
-                    end_sessions(c, id.as_str())?;
+                    end_everything(c, id.as_str())?;
                     rows::audit(c, &audit)?;
                 }
                 Ok(changed == 1)
@@ -110,7 +119,7 @@ impl UserStore for SqliteStore {
                 )?;
                 if changed == 1 {
                     if disabled {
-                        end_sessions(c, id.as_str())?;
+                        end_everything(c, id.as_str())?;
                     }
                     rows::audit(c, &audit)?;
                 }

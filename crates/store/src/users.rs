@@ -34,14 +34,16 @@ pub trait UserStore: Send + Sync {
     async fn find_user_by_name(&self, name: &str) -> Result<Option<User>>;
     /// By id.
     async fn find_user(&self, id: &UserId) -> Result<Option<User>>;
-    /// Change the password; ends the person's sessions in the same transaction.
+    /// Change the password; ends the person's sessions and revokes all their grants in the same
+    /// transaction.
     async fn set_password(
         &self,
         id: &UserId,
         password_hash: &str,
         audit: AuditEntry,
     ) -> Result<bool>;
-    /// Disable or enable; disabling ends the sessions.
+    /// Disable or enable; disabling ends the sessions and revokes all grants. Enabling brings none
+    /// of them back.
     async fn set_disabled(&self, id: &UserId, disabled: bool, audit: AuditEntry) -> Result<bool>;
     /// Count a failed sign-in of an existing account: at most one write per account and 10 s.
     async fn note_failed_sign_in(&self, id: &UserId, now: Timestamp) -> Result<()>;
