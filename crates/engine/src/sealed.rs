@@ -6,7 +6,7 @@ use vestibule_protocol::{
     client_metadata::{
         ApplicationType, AuthMethod, AuthMethods, ClientMetadata, DisplayName, GrantTypes, HttpsUrl,
     },
-    redirect_uri::{RedirectPolicy, RedirectUri},
+    redirect_uri::RedirectUri,
     scope::ScopeSet,
     time::Timestamp,
 };
@@ -113,7 +113,9 @@ impl SealedRegistration {
                 .copied()
                 .ok_or(ReadError::Flag)
         })?;
-        let redirect_uris = r.list(LIST_MAX, |r| as_registered(r.str()?).ok_or(ReadError::Text))?;
+        let redirect_uris = r.list(LIST_MAX, |r| {
+            RedirectUri::accepted_before(r.str()?).ok_or(ReadError::Text)
+        })?;
         let text = |r: &mut Reader<'_>| r.str().map(str::to_owned);
         let url = |raw: Option<String>| match raw {
             None => Ok(None),
@@ -171,16 +173,4 @@ impl SealedRegistration {
             vouched: flag(6),
         })
     }
-}
-
-/// A redirect URI that was accepted when it was sealed, whatever list of schemes holds now.
-fn as_registered(raw: &str) -> Option<RedirectUri> {
-    let scheme = raw.split(':').next().unwrap_or_default().to_owned();
-    RedirectUri::parse(
-        raw,
-        &RedirectPolicy {
-            private_schemes: vec![scheme],
-        },
-    )
-    .ok()
 }

@@ -161,6 +161,16 @@ impl RedirectUri {
         })
     }
 
+    /// Read one that was accepted before, under whatever list of schemes held then. Never for what a
+    /// client sends.
+    pub fn accepted_before(raw: &str) -> Option<Self> {
+        let scheme = raw.split(':').next().unwrap_or_default().to_owned();
+        let policy = RedirectPolicy {
+            private_schemes: vec![scheme],
+        };
+        Self::parse(raw, &policy).ok()
+    }
+
     /// As registered.
     pub fn as_str(&self) -> &str {
         &self.raw

@@ -6,10 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ApplicationType, AuthMethod, AuthMethods, ClientMetadata, DisplayName, GrantTypes, HttpsUrl,
 };
-use crate::{
-    redirect_uri::{RedirectPolicy, RedirectUri},
-    scope::ScopeSet,
-};
+use crate::{redirect_uri::RedirectUri, scope::ScopeSet};
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -130,7 +127,7 @@ impl ClientMetadata {
         }
         let redirects = |raw: &[String]| {
             raw.iter()
-                .map(|raw| as_registered(raw))
+                .map(|raw| RedirectUri::accepted_before(raw))
                 .collect::<Option<Vec<_>>>()
         };
         let url = |raw: Option<String>| match raw {
@@ -183,16 +180,4 @@ impl ClientMetadata {
                 .ok_or_else(|| damaged("a logout URI"))?,
         })
     }
-}
-
-/// A redirect URI that was accepted before, under whatever list of schemes held then.
-pub(crate) fn as_registered(raw: &str) -> Option<RedirectUri> {
-    let scheme = raw.split(':').next().unwrap_or_default().to_owned();
-    RedirectUri::parse(
-        raw,
-        &RedirectPolicy {
-            private_schemes: vec![scheme],
-        },
-    )
-    .ok()
 }
