@@ -10,6 +10,7 @@ use axum::{
 use crate::{
     App,
     extract::body::{self, BodyError},
+    pages::malformed,
     surface::plain_error,
 };
 
@@ -77,8 +78,20 @@ impl FromRequest<App> for ProgramForm {
     }
 }
 
+/// A form of a page.
+pub(crate) struct BrowserForm(pub(crate) Pairs);
+
+impl FromRequest<App> for BrowserForm {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        let pairs = read(request, app).await;
+        pairs.map(Self).map_err(|problem| malformed(app, problem))
+    }
+}
+
 /// Read a form body.
-pub(crate) async fn read(request: Request, app: &App) -> Result<Pairs, FormError> {
+async fn read(request: Request, app: &App) -> Result<Pairs, FormError> {
     if !is_form(request.headers()) {
         return Err(FormError::WrongType);
     }
@@ -153,7 +166,12 @@ pub(crate) fn value(pairs: &Pairs, name: &str) -> Option<String> {
     found.map(|(_, value)| value.clone())
 }
 
-/// Does a name occur twice? A browser's form never does that, except for tick boxes.
+/// Does one of the names occur twice? A browser's form never does that, except for tick boxes.
+pub(crate) fn repeats_any(pairs: &Pairs, names: &[&str]) -> bool {
+    names.iter().any(|name| repeats(pairs, name))
+}
+
+/// Does a name occur twice?
 pub(crate) fn repeats(pairs: &Pairs, name: &str) -> bool {
     pairs.iter().filter(|(key, _)| key == name).count() > 1
 }

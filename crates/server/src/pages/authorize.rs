@@ -1,13 +1,16 @@
 //! `/authorize`: a request is a request, by GET or by POST (OIDC-01).
 
 use axum::{
-    extract::{RawQuery, Request, State},
+    extract::{RawQuery, State},
     response::Response,
 };
 
 use crate::{
     App,
-    extract::{cookies::FromBrowser, form},
+    extract::{
+        cookies::FromBrowser,
+        form::{self, BrowserForm},
+    },
     pages::{answer, malformed},
 };
 
@@ -32,10 +35,7 @@ pub(crate) async fn get(
 pub(crate) async fn post(
     State(app): State<App>,
     FromBrowser(browser): FromBrowser,
-    request: Request,
+    BrowserForm(pairs): BrowserForm,
 ) -> Response {
-    match form::read(request, &app).await {
-        Ok(pairs) => answer(&app, app.engine.authorize(&pairs, &browser).await),
-        Err(problem) => malformed(&app, problem),
-    }
+    answer(&app, app.engine.authorize(&pairs, &browser).await)
 }

@@ -1,16 +1,13 @@
 //! `POST /consent`: the decision.
 
-use axum::{
-    extract::{Request, State},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use vestibule_engine::ConsentForm;
 
 use crate::{
     App,
     extract::{
         cookies::FromBrowser,
-        form::{self, FormError},
+        form::{self, BrowserForm, FormError},
     },
     pages::{answer, malformed},
 };
@@ -18,12 +15,8 @@ use crate::{
 pub(crate) async fn decide(
     State(app): State<App>,
     FromBrowser(browser): FromBrowser,
-    request: Request,
+    BrowserForm(pairs): BrowserForm,
 ) -> Response {
-    let pairs = match form::read(request, &app).await {
-        Ok(pairs) => pairs,
-        Err(problem) => return malformed(&app, problem),
-    };
     let once = |name| form::value(&pairs, name).filter(|_| !form::repeats(&pairs, name));
     // Anything but the two buttons decides nothing.
     let approve = match once("decision").as_deref() {

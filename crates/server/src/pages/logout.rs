@@ -1,14 +1,14 @@
 //! `/logout`: GET asks, POST does it.
 
-use axum::{
-    extract::{Request, State},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 
 use crate::{
     App,
-    extract::{cookies::FromBrowser, form},
-    pages::{answer, malformed},
+    extract::{
+        cookies::FromBrowser,
+        form::{self, BrowserForm},
+    },
+    pages::answer,
 };
 
 pub(crate) async fn show(State(app): State<App>, FromBrowser(browser): FromBrowser) -> Response {
@@ -18,13 +18,8 @@ pub(crate) async fn show(State(app): State<App>, FromBrowser(browser): FromBrows
 pub(crate) async fn submit(
     State(app): State<App>,
     FromBrowser(browser): FromBrowser,
-    request: Request,
+    BrowserForm(pairs): BrowserForm,
 ) -> Response {
-    match form::read(request, &app).await {
-        Ok(pairs) => {
-            let csrf = form::value(&pairs, "csrf").unwrap_or_default();
-            answer(&app, app.engine.sign_out(&csrf, &browser).await)
-        }
-        Err(problem) => malformed(&app, problem),
-    }
+    let csrf = form::value(&pairs, "csrf").unwrap_or_default();
+    answer(&app, app.engine.sign_out(&csrf, &browser).await)
 }

@@ -1,7 +1,7 @@
 //! `/setup`: the first account, by the one-time link.
 
 use axum::{
-    extract::{RawQuery, Request, State},
+    extract::{RawQuery, State},
     response::Response,
 };
 use vestibule_engine::SetupForm;
@@ -11,7 +11,7 @@ use crate::{
     App,
     extract::{
         cookies::FromBrowser,
-        form::{self, FormError},
+        form::{self, BrowserForm, FormError},
     },
     pages::{answer, malformed},
 };
@@ -33,16 +33,9 @@ pub(crate) async fn show(
 pub(crate) async fn submit(
     State(app): State<App>,
     FromBrowser(browser): FromBrowser,
-    request: Request,
+    BrowserForm(pairs): BrowserForm,
 ) -> Response {
-    let pairs = match form::read(request, &app).await {
-        Ok(pairs) => pairs,
-        Err(problem) => return malformed(&app, problem),
-    };
-    if ["token", "username", "password", "csrf"]
-        .iter()
-        .any(|name| form::repeats(&pairs, name))
-    {
+    if form::repeats_any(&pairs, &["token", "username", "password", "csrf"]) {
         return malformed(&app, FormError::Malformed);
     }
     let text = |name| form::value(&pairs, name).unwrap_or_default();

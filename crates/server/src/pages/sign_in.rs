@@ -1,9 +1,6 @@
 //! `/login`.
 
-use axum::{
-    extract::{Request, State},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use vestibule_engine::SignInForm;
 use vestibule_protocol::secret::Secret;
 
@@ -11,7 +8,7 @@ use crate::{
     App,
     extract::{
         cookies::FromBrowser,
-        form::{self, FormError},
+        form::{self, BrowserForm, FormError},
     },
     pages::{answer, malformed},
 };
@@ -23,16 +20,9 @@ pub(crate) async fn show(State(app): State<App>, FromBrowser(browser): FromBrows
 pub(crate) async fn submit(
     State(app): State<App>,
     FromBrowser(browser): FromBrowser,
-    request: Request,
+    BrowserForm(pairs): BrowserForm,
 ) -> Response {
-    let pairs = match form::read(request, &app).await {
-        Ok(pairs) => pairs,
-        Err(problem) => return malformed(&app, problem),
-    };
-    if ["ticket", "username", "password", "csrf"]
-        .iter()
-        .any(|name| form::repeats(&pairs, name))
-    {
+    if form::repeats_any(&pairs, &["ticket", "username", "password", "csrf"]) {
         return malformed(&app, FormError::Malformed);
     }
     let text = |name| form::value(&pairs, name).unwrap_or_default();
