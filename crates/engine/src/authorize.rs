@@ -31,8 +31,8 @@ use vestibule_seal::{Kind, sha256};
 use vestibule_store::{StoreError, sessions::Session, users::User};
 
 use crate::{
-    Browser, CookieChange, Cookies, Engine, FailurePage, FailureStatus, LeavePage, Reply,
-    SignInPage, SignInProblem, Step,
+    Browser, CookieChange, Engine, FailurePage, FailureStatus, LeavePage, Reply, SignInPage,
+    SignInProblem, Step,
     clients::{Client, Unresolved},
     consent::Asking,
     issue::under_ceiling,
@@ -380,14 +380,7 @@ impl Engine {
             problem,
             form_action: Some(asked.request.redirect.csp_source()),
         };
-        let cookies = Cookies {
-            pre_session: change,
-            ..Cookies::default()
-        };
-        Reply {
-            step: Step::SignIn(page),
-            cookies,
-        }
+        Step::SignIn(page).before_sign_in(change)
     }
 
     /// The browser's pre-session cookie, or a new one.

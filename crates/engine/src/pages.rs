@@ -57,6 +57,19 @@ impl From<Step> for Reply {
     }
 }
 
+impl Step {
+    /// An answer to somebody who is not signed in, with what becomes of the pre-session cookie.
+    pub(crate) fn before_sign_in(self, pre_session: CookieChange) -> Reply {
+        Reply {
+            step: self,
+            cookies: Cookies {
+                pre_session,
+                ..Cookies::default()
+            },
+        }
+    }
+}
+
 /// Where a browser is on its way.
 #[derive(Clone, Debug)]
 pub enum Step {

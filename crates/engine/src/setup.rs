@@ -271,14 +271,7 @@ impl Engine {
             username,
             problem,
         };
-        let cookies = Cookies {
-            pre_session: change,
-            ..Cookies::default()
-        };
-        Reply {
-            step: Step::Setup(page),
-            cookies,
-        }
+        Step::Setup(page).before_sign_in(change)
     }
 
     fn dead_link(&self) -> Reply {

@@ -125,14 +125,7 @@ impl Engine {
             problem,
             form_action: None,
         };
-        let cookies = Cookies {
-            pre_session: change,
-            ..Cookies::default()
-        };
-        Reply {
-            step: Step::SignIn(page),
-            cookies,
-        }
+        Step::SignIn(page).before_sign_in(change)
     }
 
     pub(crate) fn signed_in(&self, browser: &Browser, user: &User) -> Reply {
