@@ -13,9 +13,11 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tempfile::TempDir;
 
 use crate::{
-    Item, Outcome, host,
-    http::{self, Connection, REGISTRATION},
-    load::{Load, Work},
+    Item, Outcome,
+    contender::{Contender, Routes},
+    host,
+    http::{self, Connection},
+    load::Load,
     process::{self, Process},
 };
 
@@ -26,21 +28,18 @@ pub(crate) const FAMILIES: usize = 512;
 /// A page of the hub sent the form.
 const SAME_ORIGIN: &str = "sec-fetch-site: same-origin\r\n";
 
+const ROUTES: Routes = Routes {
+    register: "/register",
+    authorize: "/authorize",
+    asked: 200,
+    introspect: "/introspect",
+};
+
 /// The running hub.
 pub(crate) struct Hub {
-    /// Its process.
-    pub(crate) process: Process,
-    /// The protected resource.
-    pub(crate) resource: String,
-    /// `client_id` of the client that has a document.
-    pub(crate) document: String,
+    /// What is measured.
+    pub(crate) contender: Contender,
     folder: TempDir,
-    host: String,
-    credentials: String,
-    client: String,
-    cookie: String,
-    families: Vec<String>,
-    access: String,
 }
 
 impl Hub {
@@ -72,27 +71,25 @@ impl Hub {
         http::ready(&host, "/readyz").await?;
         tokio::time::sleep(Duration::from_secs(1)).await;
         Ok(Self {
-            process,
-            resource,
-            document: format!("{origin}/agent.json"),
+            contender: Contender {
+                process,
+                routes: ROUTES,
+                host,
+                resource,
+                document: format!("{origin}/agent.json"),
+                credentials: basic(&shown)?,
+                client: String::new(),
+                cookie: String::new(),
+                families: Vec::new(),
+                access: String::new(),
+            },
             folder,
-            host,
-            credentials: basic(&shown)?,
-            client: String::new(),
-            cookie: String::new(),
-            families: Vec::new(),
-            access: String::new(),
         })
     }
 
     /// The data folder.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
-    }
-
-    /// Tokens that are alive after a measurement.
-    pub(crate) fn give_back(&mut self, tokens: Vec<String>) {
-        self.families.extend(tokens);
     }
 
     /// Prepare a measurement.
@@ -102,118 +99,48 @@ impl Hub {
         length: Duration,
         codes: usize,
     ) -> Outcome<Load> {
-        if self.client.is_empty() {
+        if self.contender.client.is_empty() {
             self.prepare().await?;
         }
-        let host = &self.host;
-        let (work, expected) = match item {
-            Item::Register => (
-                Work::Same(http::post(
-                    host,
-                    "/register",
-                    "application/json",
-                    "",
-                    REGISTRATION,
-                )),
-                201,
-            ),
-            Item::Discovery => (
-                Work::Same(http::get(host, "/.well-known/openid-configuration", "")),
-                200,
-            ),
-            Item::Authorize => {
-                let path = http::authorize("/authorize", &self.document, &self.resource);
-                let cookie = format!("cookie: {}\r\n", self.cookie);
-                (Work::Same(http::get(host, &path, &cookie)), 200)
-            }
-            Item::Code => {
-                let codes = self.codes(codes).await?;
-                let requests = codes
-                    .iter()
-                    .map(|code| http::redeem(host, &self.client, code));
-                (Work::Each(requests.collect()), 200)
-            }
-            Item::Refresh => {
-                let tokens = std::mem::take(&mut self.families);
-                (
-                    Work::Refresh {
-                        client: self.client.clone(),
-                        tokens,
-                    },
-                    200,
-                )
-            }
-            Item::Introspect => {
-                let pairs = [("token", self.access.as_str())];
-                (
-                    Work::Same(http::post_form(
-                        host,
-                        "/introspect",
-                        &self.credentials,
-                        &pairs,
-                    )),
-                    200,
-                )
-            }
+        let codes = match item {
+            Item::Code => self.codes(codes).await?,
+            _ => Vec::new(),
         };
-        Ok(Load::new(host, work, expected, length))
+        Ok(self.contender.load(item, length, &codes))
     }
 
     /// A client, a session, refresh token families and an access token.
     async fn prepare(&mut self) -> Outcome<()> {
-        let request = http::post(
-            &self.host,
-            "/register",
-            "application/json",
-            "",
-            REGISTRATION,
-        );
-        let reply = http::once(&self.host, &request)
-            .await?
-            .expect(201, "a registration")?;
-        reply
-            .member("client_id")
-            .ok_or("no client_id")?
-            .clone_into(&mut self.client);
-        self.cookie = self.sign_in().await?;
-        let mut connection = Connection::open(&self.host).await?;
-        for code in self.codes(FAMILIES).await? {
-            let request = http::redeem(&self.host, &self.client, &code);
+        self.contender.register().await?;
+        self.contender.cookie = self.sign_in().await?;
+        let codes = self.codes(FAMILIES).await?;
+        let hub = &mut self.contender;
+        let mut connection = Connection::open(&hub.host).await?;
+        for code in codes {
+            let request = http::redeem(&hub.host, &hub.client, &code);
             let reply = connection.send(&request).await?.expect(200, "a code")?;
-            self.families.push(
-                reply
-                    .member("refresh_token")
-                    .ok_or("no refresh token")?
-                    .to_owned(),
-            );
-            reply
-                .member("access_token")
-                .ok_or("no access token")?
-                .clone_into(&mut self.access);
+            let refresh = reply.member("refresh_token").ok_or("no refresh token")?;
+            hub.families.push(refresh.to_owned());
+            let access = reply.member("access_token").ok_or("no access token")?;
+            access.clone_into(&mut hub.access);
         }
-        let pairs = [("token", self.access.as_str())];
-        let request = http::post_form(&self.host, "/introspect", &self.credentials, &pairs);
-        let reply = http::once(&self.host, &request)
-            .await?
-            .expect(200, "introspection")?;
-        if reply.body.contains("\"active\":true") {
-            Ok(())
-        } else {
-            Err(format!("introspection: {}", reply.body))
-        }
+        hub.check_introspection().await
     }
 
     async fn sign_in(&self) -> Outcome<String> {
-        let page = http::once(&self.host, &http::get(&self.host, "/login", ""))
-            .await?
-            .expect(200, "/login")?;
+        let page = http::once(
+            &self.contender.host,
+            &http::get(&self.contender.host, "/login", ""),
+        )
+        .await?
+        .expect(200, "/login")?;
         let cookies: Vec<&str> = page.cookies().collect();
         let headers = format!("{SAME_ORIGIN}cookie: {}\r\n", cookies.join("; "));
         let csrf = page.hidden("csrf").ok_or("no csrf on the sign-in page")?;
         let pairs = [("csrf", csrf), ("username", PERSON), ("password", PASSWORD)];
         let reply = http::once(
-            &self.host,
-            &http::post_form(&self.host, "/login", &headers, &pairs),
+            &self.contender.host,
+            &http::post_form(&self.contender.host, "/login", &headers, &pairs),
         )
         .await?;
         let session = reply
@@ -226,11 +153,15 @@ impl Hub {
 
     /// Codes, by the consent page, on eight connections.
     async fn codes(&self, count: usize) -> Outcome<Vec<String>> {
-        let path = http::authorize("/authorize", &self.client, &self.resource);
-        let headers = format!("{SAME_ORIGIN}cookie: {}\r\n", self.cookie);
+        let path = http::authorize(
+            ROUTES.authorize,
+            &self.contender.client,
+            &self.contender.resource,
+        );
+        let headers = format!("{SAME_ORIGIN}cookie: {}\r\n", self.contender.cookie);
         let tasks: Vec<_> = (0..8)
             .map(|_| {
-                let (host, headers) = (self.host.clone(), headers.clone());
+                let (host, headers) = (self.contender.host.clone(), headers.clone());
                 let ask = http::get(&host, &path, &headers);
                 tokio::task::spawn_local(async move {
                     let mut connection = Connection::open(&host).await?;

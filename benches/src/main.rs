@@ -6,6 +6,7 @@
 //!
 //! `cargo xtask bench` builds and starts it: `vestibule-bench [--quick] [--rounds N]`.
 
+mod contender;
 mod echo;
 mod host;
 mod http;
@@ -137,7 +138,7 @@ async fn bounded(plan: Plan) -> Outcome<()> {
 async fn run(plan: Plan) -> Outcome<()> {
     let load_before = process::load_average();
     let mut stage = hub::Hub::start().await?;
-    let idle = stage.process.resident_kib()?;
+    let idle = stage.contender.process.resident_kib()?;
     let mut other = provider::Provider::start(&stage).await?;
     let echo = echo::start().await?;
     let mut samples: Vec<Sample> = Vec::new();
@@ -166,19 +167,24 @@ async fn run(plan: Plan) -> Outcome<()> {
                     let (sample, left) = measure_rest(
                         item.name(),
                         "vestibule",
-                        &stage.process,
+                        &stage.contender.process,
                         Some(stage.folder()),
                         load,
                     )
                     .await?;
-                    stage.give_back(left);
+                    stage.contender.give_back(left);
                     sample
                 } else {
                     let load = other.load(item, length, codes).await?;
-                    let (sample, left) =
-                        measure_rest(item.name(), "oidc-provider", &other.process, None, load)
-                            .await?;
-                    other.give_back(left);
+                    let (sample, left) = measure_rest(
+                        item.name(),
+                        "oidc-provider",
+                        &other.contender.process,
+                        None,
+                        load,
+                    )
+                    .await?;
+                    other.contender.give_back(left);
                     sample
                 };
                 eprintln!(

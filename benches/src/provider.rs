@@ -7,26 +7,27 @@ use serde_json::json;
 
 use crate::{
     Item, Outcome,
-    http::{self, CALLBACK, REGISTRATION, VERIFIER},
+    contender::{Contender, Routes},
+    http::{self, CALLBACK, VERIFIER},
     hub::{FAMILIES, Hub},
-    load::{Load, Work},
+    load::Load,
     process::{self, Process},
 };
 
 /// As in `server.mjs`.
 const CREDENTIALS: &str = "resource-server:the+secret+of+a+resource+server+in+a+benchmark";
 
+const ROUTES: Routes = Routes {
+    register: "/reg",
+    authorize: "/auth",
+    asked: 303,
+    introspect: "/token/introspection",
+};
+
 /// The running server.
 pub(crate) struct Provider {
-    /// Its process.
-    pub(crate) process: Process,
-    host: String,
-    resource: String,
-    document: String,
-    client: String,
-    cookie: String,
-    families: Vec<String>,
-    access: String,
+    /// What is measured.
+    pub(crate) contender: Contender,
 }
 
 impl Provider {
@@ -44,7 +45,7 @@ impl Provider {
             ("NODE_ENV", "production"),
             ("NODE_EXTRA_CA_CERTS", &*authority.to_string_lossy()),
             ("PORT", &port),
-            ("RESOURCE", &hub.resource),
+            ("RESOURCE", &hub.contender.resource),
         ];
         let process = Process::on_core_0(
             Path::new("node"),
@@ -55,20 +56,19 @@ impl Provider {
         let host = format!("127.0.0.1:{port}");
         http::ready(&host, "/.well-known/openid-configuration").await?;
         Ok(Self {
-            process,
-            host,
-            resource: hub.resource.clone(),
-            document: hub.document.clone(),
-            client: String::new(),
-            cookie: String::new(),
-            families: Vec::new(),
-            access: String::new(),
+            contender: Contender {
+                process,
+                routes: ROUTES,
+                host,
+                resource: hub.contender.resource.clone(),
+                document: hub.contender.document.clone(),
+                credentials: format!("authorization: Basic {}\r\n", STANDARD.encode(CREDENTIALS)),
+                client: String::new(),
+                cookie: String::new(),
+                families: Vec::new(),
+                access: String::new(),
+            },
         })
-    }
-
-    /// Tokens that are alive after a measurement.
-    pub(crate) fn give_back(&mut self, tokens: Vec<String>) {
-        self.families.extend(tokens);
     }
 
     /// Prepare a measurement.
@@ -78,83 +78,22 @@ impl Provider {
         length: Duration,
         codes: usize,
     ) -> Outcome<Load> {
-        if self.client.is_empty() {
+        if self.contender.client.is_empty() {
             self.prepare().await?;
         }
-        let host = &self.host;
-        let (work, expected) = match item {
-            Item::Register => (
-                Work::Same(http::post(
-                    host,
-                    "/reg",
-                    "application/json",
-                    "",
-                    REGISTRATION,
-                )),
-                201,
-            ),
-            Item::Discovery => (
-                Work::Same(http::get(host, "/.well-known/openid-configuration", "")),
-                200,
-            ),
-            Item::Authorize => {
-                let path = http::authorize("/auth", &self.document, &self.resource);
-                let cookie = format!("cookie: {}\r\n", self.cookie);
-                (Work::Same(http::get(host, &path, &cookie)), 303)
-            }
-            Item::Code => {
-                let codes = self.make("code", codes).await?;
-                let requests = codes
-                    .iter()
-                    .map(|code| http::redeem(host, &self.client, code));
-                (Work::Each(requests.collect()), 200)
-            }
-            Item::Refresh => {
-                let tokens = std::mem::take(&mut self.families);
-                (
-                    Work::Refresh {
-                        client: self.client.clone(),
-                        tokens,
-                    },
-                    200,
-                )
-            }
-            Item::Introspect => {
-                let pairs = [("token", self.access.as_str())];
-                (
-                    Work::Same(http::post_form(
-                        host,
-                        "/token/introspection",
-                        &basic(),
-                        &pairs,
-                    )),
-                    200,
-                )
-            }
+        let codes = match item {
+            Item::Code => self.make("code", codes).await?,
+            _ => Vec::new(),
         };
-        Ok(Load::new(host, work, expected, length))
+        Ok(self.contender.load(item, length, &codes))
     }
 
     async fn prepare(&mut self) -> Outcome<()> {
-        let request = http::post(&self.host, "/reg", "application/json", "", REGISTRATION);
-        let reply = http::once(&self.host, &request)
-            .await?
-            .expect(201, "a registration")?;
-        reply
-            .member("client_id")
-            .ok_or("no client_id")?
-            .clone_into(&mut self.client);
-        self.families = self.make("refresh", FAMILIES).await?;
-        self.access = self.make("access", 1).await?.pop().unwrap_or_default();
-        let pairs = [("token", self.access.as_str())];
-        let request = http::post_form(&self.host, "/token/introspection", &basic(), &pairs);
-        let reply = http::once(&self.host, &request)
-            .await?
-            .expect(200, "introspection")?;
-        if !reply.body.contains("\"active\":true") {
-            return Err(format!("introspection: {}", reply.body));
-        }
-        self.cookie = self.sign_in().await?;
+        self.contender.register().await?;
+        self.contender.families = self.make("refresh", FAMILIES).await?;
+        self.contender.access = self.make("access", 1).await?.pop().unwrap_or_default();
+        self.contender.check_introspection().await?;
+        self.contender.cookie = self.sign_in().await?;
         Ok(())
     }
 
@@ -163,18 +102,18 @@ impl Provider {
         let body = json!({
             "kind": kind,
             "count": count,
-            "client_id": self.client,
+            "client_id": self.contender.client,
             "redirect": CALLBACK,
             "verifier": VERIFIER,
         });
         let request = http::post(
-            &self.host,
+            &self.contender.host,
             "/prepare",
             "application/json",
             "",
             &body.to_string(),
         );
-        let reply = http::once(&self.host, &request)
+        let reply = http::once(&self.contender.host, &request)
             .await?
             .expect(200, "preparation")?;
         serde_json::from_str(&reply.body).map_err(|failure| failure.to_string())
@@ -183,19 +122,23 @@ impl Provider {
     /// A session, by the library's own development pages.
     async fn sign_in(&self) -> Outcome<String> {
         let mut jar = Vec::new();
-        let path = http::authorize("/auth", &self.document, &self.resource);
+        let path = http::authorize(
+            ROUTES.authorize,
+            &self.contender.document,
+            &self.contender.resource,
+        );
         let page = self
-            .step(&http::get(&self.host, &path, ""), &mut jar)
+            .step(&http::get(&self.contender.host, &path, ""), &mut jar)
             .await?;
         let cookie = format!("cookie: {}\r\n", jar.join("; "));
         let pairs = [("prompt", "login"), ("login", "alice"), ("password", "-")];
         let resume = self
             .step(
-                &http::post_form(&self.host, &page, &cookie, &pairs),
+                &http::post_form(&self.contender.host, &page, &cookie, &pairs),
                 &mut jar,
             )
             .await?;
-        self.step(&http::get(&self.host, &resume, &cookie), &mut jar)
+        self.step(&http::get(&self.contender.host, &resume, &cookie), &mut jar)
             .await?;
         jar.retain(|cookie| cookie.starts_with("_session"));
         if jar.is_empty() {
@@ -207,16 +150,12 @@ impl Provider {
 
     /// A request that is answered with a redirect: where to, and its cookies.
     async fn step(&self, request: &[u8], jar: &mut Vec<String>) -> Outcome<String> {
-        let reply = http::once(&self.host, request)
+        let reply = http::once(&self.contender.host, request)
             .await?
             .expect(303, "signing in at oidc-provider")?;
         jar.extend(reply.cookies().map(str::to_owned));
         let location = reply.header("location").ok_or("no location")?;
-        let own = format!("http://{}", self.host);
+        let own = format!("http://{}", self.contender.host);
         Ok(location.strip_prefix(&own).unwrap_or(location).to_owned())
     }
-}
-
-fn basic() -> String {
-    format!("authorization: Basic {}\r\n", STANDARD.encode(CREDENTIALS))
 }
