@@ -1,6 +1,12 @@
 //! A hub behind its router, requests to it, and a browser that keeps cookies and fills in forms.
 
 mod browser;
+#[path = "../../../../engine/tests/support/fakes.rs"]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "the engine's tests use more of it, from several files"
+)]
 mod fakes;
 
 use std::{
