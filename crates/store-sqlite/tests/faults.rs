@@ -156,25 +156,30 @@ async fn a_full_disk_fails_and_loses_nothing_in_silence() {
     assert!(store.add_user(user(5_000), entry("")).await.unwrap());
 }
 
+/// Where a database file's log lies.
+fn log_path(path: &Path) -> PathBuf {
+    path.with_extension("db-wal")
+}
+
+/// The bytes of a database and of its log, while `people` additions are in the log only.
+async fn file_and_log(people: usize) -> (Vec<u8>, Vec<u8>) {
+    let (_folder, path) = folder();
+    let store = open(&path);
+    for n in 0..people {
+        let added = store.add_user(user(n), entry(&n.to_string()));
+        assert!(added.await.unwrap());
+    }
+    (
+        std::fs::read(&path).unwrap(),
+        std::fs::read(log_path(&path)).unwrap(),
+    )
+}
+
 /// T9: a power cut leaves a log that ends anywhere. The file opens, the pages are sound, a change
 /// and its line in the trail are both there or both not, and nothing is missing in the middle.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_cut_anywhere_opens_with_whole_transactions() {
-    let (_folder, path) = folder();
-    let store = open(&path);
-    for n in 0..40 {
-        assert!(
-            store
-                .add_user(user(n), entry(&n.to_string()))
-                .await
-                .unwrap()
-        );
-    }
-    let log_path = |path: &Path| path.with_extension("db-wal");
-    let (file, log) = (
-        std::fs::read(&path).unwrap(),
-        std::fs::read(log_path(&path)).unwrap(),
-    );
+    let (file, log) = file_and_log(40).await;
     assert!(log.len() > 100_000);
     let mut most = 0;
     // Whole pages, torn pages, and a log of nothing.
@@ -210,21 +215,7 @@ async fn a_log_cut_anywhere_opens_with_whole_transactions() {
 /// T9: damage inside the log ends the log there; nothing after it is believed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_log_is_believed_up_to_the_damage() {
-    let (_folder, path) = folder();
-    let store = open(&path);
-    for n in 0..20 {
-        assert!(
-            store
-                .add_user(user(n), entry(&n.to_string()))
-                .await
-                .unwrap()
-        );
-    }
-    let log_path = |path: &Path| path.with_extension("db-wal");
-    let (file, log) = (
-        std::fs::read(&path).unwrap(),
-        std::fs::read(log_path(&path)).unwrap(),
-    );
+    let (file, log) = file_and_log(20).await;
     for part in 1..10 {
         let copies = tempfile::tempdir().unwrap();
         let copy = copies.path().join("vestibule.db");
