@@ -111,3 +111,21 @@ fn only_the_crate_behind_the_wall_uses_the_library() {
         }
     }
 }
+
+/// The README's first command names no binary.
+#[test]
+fn cargo_run_starts_the_hub() {
+    let metadata = cargo_metadata::MetadataCommand::new()
+        .current_dir("..") // as a reader does, from the root
+        .no_deps()
+        .exec()
+        .unwrap();
+    let binaries: Vec<_> = metadata
+        .workspace_default_packages()
+        .into_iter()
+        .flat_map(|package| &package.targets)
+        .filter(|target| target.is_bin())
+        .map(|target| target.name.as_str())
+        .collect();
+    assert_eq!(binaries, ["vestibule"]);
+}
