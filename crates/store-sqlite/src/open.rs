@@ -1,6 +1,10 @@
 //! Opening a database file, and what belongs to the store as a whole.
 
-use std::{fs::OpenOptions, path::Path, time::Duration};
+use std::{
+    fs::OpenOptions,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags, params};
@@ -11,6 +15,8 @@ use crate::{migrations, place, readers::Readers, rows, writer::Writer};
 
 /// How long a verb waits for another process that writes (`design-details.md`, D.16).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How soon the switch to the write-ahead log is tried again.
+const RETRY: Duration = Duration::from_millis(5);
 
 /// What can be chosen.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +92,7 @@ fn connect(path: &Path, options: &SqliteOptions) -> Result<Connection> {
             .map_err(rows::failed)
     };
     pragma("page_size", "4096")?;
-    pragma("journal_mode", "WAL")?;
+    wait_for_wal(&connection, options.busy_timeout)?;
     // A commit that was answered survives a power cut (threats T9).
     pragma("synchronous", "FULL")?;
     pragma("fullfsync", "ON")?;
@@ -99,6 +105,21 @@ fn connect(path: &Path, options: &SqliteOptions) -> Result<Connection> {
         pragma("max_page_count", &pages.to_string())?;
     }
     Ok(connection)
+}
+
+/// Switch to the write-ahead log. Where two that open a new file would wait for each other, SQLite
+/// answers busy at once and does not ask the busy timeout, so the waiting is done here.
+fn wait_for_wal(connection: &Connection, patience: Duration) -> Result<()> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let switched = connection
+            .pragma_update(None, "journal_mode", "WAL")
+            .map_err(rows::failed);
+        match switched {
+            Err(StoreError::Busy) if Instant::now() < deadline => std::thread::sleep(RETRY),
+            outcome => return outcome,
+        }
+    }
 }
 
 #[async_trait]

@@ -234,7 +234,7 @@ async fn a_damaged_log_is_believed_up_to_the_damage() {
 /// Several processes that start at once on an empty folder end with one schema.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_that_open_an_empty_folder_at_once_all_succeed() {
-    for _ in 0..5 {
+    for _ in 0..50 {
         let (_folder, path) = folder();
         let threads: Vec<_> = (0..6)
             .map(|_| {
