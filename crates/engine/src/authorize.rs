@@ -62,6 +62,15 @@ impl Asked {
         is_stranger(&self.client)
     }
 
+    /// AC-11, A7: a "yes" may count again only where the redirect proves who is asking.
+    pub(crate) fn may_be_remembered(&self) -> bool {
+        let allowed = match self.power.consent {
+            Consent::MayRemember => true,
+            Consent::EveryTime | Consent::Warn => false,
+        };
+        allowed && self.request.redirect.kind() == RedirectKind::Https
+    }
+
     /// A success or error response for the client, with `state` and `iss` (MCP-AS-31).
     pub(crate) fn respond(&self, engine: &Engine, parameters: &[(&str, Option<&str>)]) -> String {
         respond(
@@ -316,16 +325,9 @@ impl Engine {
         }
     }
 
-    /// AC-11, A7: a "yes" counts again only where the redirect proves who is asking.
+    /// Did this person say yes to this client, as it is now, and to all that it asks for?
     async fn remembered(&self, asked: &Asked, user: &User) -> Result<bool, StoreError> {
-        let may = match asked.power.consent {
-            Consent::MayRemember => true,
-            Consent::EveryTime | Consent::Warn => false,
-        };
-        if !may
-            || asked.request.prompt.consent
-            || asked.request.redirect.kind() != RedirectKind::Https
-        {
+        if asked.request.prompt.consent || !asked.may_be_remembered() {
             return Ok(false);
         }
         let given = self

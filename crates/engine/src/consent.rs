@@ -4,19 +4,17 @@
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use vestibule_policy::Consent;
 use vestibule_protocol::{
     audit::{Actor, Event},
     client_metadata::HttpsUrl,
     error_code::{ErrorCode, OAuthError},
     ids::{CodeHash, GrantId},
-    redirect_uri::RedirectKind,
     scope::{self, Access, ScopeSet},
     trust::{Door, Standing},
 };
 use vestibule_seal::{Kind, sha256};
 use vestibule_store::{
-    AuditEntry, StoreError,
+    AuditEntry,
     grants::{Approval, Approved, Code, Grant},
     sessions::Session,
     users::User,
@@ -25,7 +23,7 @@ use vestibule_store::{
 use crate::{
     Badge, Browser, ClientHost, ConsentPage, Engine, FailureStatus, Reply, ScopeGroups, ScopeRow,
     Step,
-    authorize::{Asked, NotAsked, host_of, name_of},
+    authorize::{Asked, host_of, name_of},
     ticket::{NoTicket, Ticket, binding_of},
 };
 
@@ -149,10 +147,7 @@ impl Engine {
     }
 
     async fn try_to_decide(&self, form: ConsentForm, browser: &Browser) -> Result<Step, Step> {
-        let stale = |text| {
-            let hint = Some("Start again from your app.");
-            Step::Show(self.failure_page(FailureStatus::BadRequest, "Start again", text, hint))
-        };
+        let stale = |text| self.start_again(text);
         let cookie = browser.session.as_deref();
         let signed_in = self
             .session(browser)
@@ -170,22 +165,9 @@ impl Engine {
                 NoTicket::Expired => stale("The request has expired."),
                 NoTicket::Foreign => stale("This page belongs to another session."),
             })?;
-        let client = self
-            .resolve_for_authorize(&ticket.client_id, &browser.source)
-            .await
-            .map_err(|f| Step::Show(self.unresolved_page(&ticket.client_id, &f)))?;
-        // QUIRK-21: the same function matches here as at the first sight of the request.
-        let request = ticket
-            .request(&client.metadata.redirect_uris)
-            .ok_or_else(|| stale("The app has changed where it wants to be answered."))?;
-        let digest = client.metadata.security_digest();
-        let asked =
-            self.understand(client, request, ticket.origin)
-                .map_err(|failure| match failure {
-                    NotAsked::Show(page) => Step::Show(page),
-                    NotAsked::Return { to, .. } => Step::Redirect(to),
-                })?;
-        if digest != ticket.digest {
+        let moved = || stale("The app has changed where it wants to be answered.");
+        let asked = self.take_up(&ticket, browser, moved).await?;
+        if asked.client.metadata.security_digest() != ticket.digest {
             // R10: what was shown is not what would be approved.
             let changed = vec!["The app changed its details while you were reading.".to_owned()];
             return Err(self.consent_page(&asked, cookie, &user, changed));
@@ -257,12 +239,7 @@ impl Engine {
             .refresh
             .map_or(asked.power.access_ttl, |life| life.absolute);
         let redirect = &asked.request.redirect;
-        let may_remember = asking == Asking::Now
-            && redirect.kind() == RedirectKind::Https
-            && match asked.power.consent {
-                Consent::MayRemember => true,
-                Consent::EveryTime | Consent::Warn => false,
-            };
+        let may_remember = asking == Asking::Now && asked.may_be_remembered();
         let audit = AuditEntry {
             grant: Some(grant.clone()),
             ..self.audit(
@@ -310,9 +287,6 @@ impl Engine {
             Ok(Approved::ClientGone) => {
                 let gone = crate::clients::Unresolved::Gone;
                 Step::Show(self.unresolved_page(&asked.client.client_id, &gone))
-            }
-            Err(failure @ (StoreError::Busy | StoreError::Failed(_))) => {
-                Step::Show(self.store_page(&failure))
             }
             Err(failure) => Step::Show(self.store_page(&failure)),
         }

@@ -105,6 +105,11 @@ impl Engine {
             NoTicket::Expired => "The request has expired.",
             NoTicket::Foreign => "This page belongs to another browser.",
         };
+        self.start_again(text)
+    }
+
+    /// A page that is no good any more.
+    pub(crate) fn start_again(&self, text: &str) -> Step {
         let hint = Some("Start again from your app.");
         Step::Show(self.failure_page(FailureStatus::BadRequest, "Start again", text, hint))
     }
@@ -146,7 +151,8 @@ impl Engine {
         browser: &Browser,
         problem: SignInProblem,
     ) -> Reply {
-        match self.take_up(ticket, browser).await {
+        let moved = || self.no_ticket(NoTicket::Expired);
+        match self.take_up(ticket, browser, moved).await {
             Ok(mut asked) => {
                 asked.request.login_hint = Some(form.username.chars().take(256).collect());
                 self.ask_to_sign_in(&asked, browser, Some(problem))
@@ -155,15 +161,22 @@ impl Engine {
         }
     }
 
-    /// The request of a ticket, judged anew.
-    pub(crate) async fn take_up(&self, ticket: &Ticket, browser: &Browser) -> Result<Asked, Step> {
+    /// The request of a ticket, judged anew; `moved` is the answer where its redirect URI is not
+    /// registered any more.
+    pub(crate) async fn take_up(
+        &self,
+        ticket: &Ticket,
+        browser: &Browser,
+        moved: impl FnOnce() -> Step,
+    ) -> Result<Asked, Step> {
         let client = self
             .resolve_for_authorize(&ticket.client_id, &browser.source)
             .await
             .map_err(|f| Step::Show(self.unresolved_page(&ticket.client_id, &f)))?;
+        // QUIRK-21: the same function matches here as at the first sight of the request.
         let request = ticket
             .request(&client.metadata.redirect_uris)
-            .ok_or_else(|| self.no_ticket(NoTicket::Expired))?;
+            .ok_or_else(moved)?;
         self.understand(client, request, ticket.origin)
             .map_err(|failure| match failure {
                 NotAsked::Show(page) => Step::Show(page),
@@ -232,10 +245,13 @@ impl Engine {
         };
         let mut reply = match ticket {
             None => self.signed_in(&browser, &user),
-            Some(ticket) => match self.take_up(&ticket, &browser).await {
-                Ok(asked) => self.go_on(asked, &browser, &session, &user).await,
-                Err(step) => step.into(),
-            },
+            Some(ticket) => {
+                let moved = || self.no_ticket(NoTicket::Expired);
+                match self.take_up(&ticket, &browser, moved).await {
+                    Ok(asked) => self.go_on(asked, &browser, &session, &user).await,
+                    Err(step) => step.into(),
+                }
+            }
         };
         reply.cookies = Cookies {
             session: CookieChange::Set(cookie),
