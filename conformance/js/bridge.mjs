@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
-import { Person, check } from './person.mjs';
+import { Person, check, deliver } from './person.mjs';
 
 const [by, port] = process.argv.slice(2);
 const folder = mkdtempSync(join(tmpdir(), 'mcp-remote-'));
@@ -29,7 +29,7 @@ transport.stderr.on('data', (chunk) => {
   const urls = said.match(/http:\/\/\S+\/authorize\?\S+(?=\s)/g) ?? [];
   for (const url of urls.slice(visits.length)) {
     visits.push(new URL(url));
-    new Person().allow(url).then((answered) => fetch(answered)).catch((failure) => { said += failure.stack; });
+    new Person().allow(url).then(deliver).catch((failure) => { said += failure.stack; });
   }
 });
 

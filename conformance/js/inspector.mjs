@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Person, check } from './person.mjs';
+import { Person, check, deliver } from './person.mjs';
 
 const [by, port] = process.argv.slice(2);
 const home = mkdtempSync(join(tmpdir(), 'inspector-'));
@@ -44,7 +44,7 @@ async function run(...extra) {
     const url = /http:\/\/\S+\/authorize\?[^\s"']+(?=[\s"'])/.exec(said);
     if (url && visits.length === 0) {
       visits.push(new URL(url[0]));
-      new Person().allow(url[0]).then((answered) => fetch(answered)).catch((failure) => { said += failure.stack; child.kill(); });
+      new Person().allow(url[0]).then(deliver).catch((failure) => { said += failure.stack; child.kill(); });
     }
   };
   child.stdout.on('data', (chunk) => { out += chunk; listen(chunk); });

@@ -52,6 +52,19 @@ export class Person {
   }
 }
 
+// Bring the answer to a program on this machine. Some print the authorization URL a moment before
+// they listen; no person is that quick, so whoever is not there yet is asked again.
+export async function deliver(answered) {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await fetch(answered);
+    } catch (failure) {
+      if (failure.cause?.code !== 'ECONNREFUSED' || attempt === 100) throw failure;
+      await new Promise((resolve) => { setTimeout(resolve, 100); });
+    }
+  }
+}
+
 function attribute(tag, name) {
   const found = new RegExp(`\\b${name}="([^"]*)"`).exec(tag);
   return found ? unescapeHtml(found[1]) : '';

@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { Person, check } from './person.mjs';
+import { Person, check, deliver } from './person.mjs';
 
 const issuer = process.env.HUB_ISSUER;
 const [by, port] = process.argv.slice(2);
@@ -40,7 +40,7 @@ const listen = (chunk) => {
   const url = /https?:\/\/[^\s"']+\/authorize\?[^\s"']+/.exec(said);
   if (url && !followed) {
     followed = true;
-    new Person().allow(url[0]).then((answered) => fetch(answered)).catch((failure) => {
+    new Person().allow(url[0]).then(deliver).catch((failure) => {
       said += failure.stack;
       child.kill();
     });
