@@ -20,6 +20,7 @@ cargo xtask COMMAND
   test --fast     only what needs no Node, Python or browser
   setup           get the tools that the tests need, and stop
   bench           the benchmarks, one table (see docs/benchmarks.md)
+  fuzz SECONDS    run every fuzz target for so long (60 by default)
   pages           write docs/endpoints.md, docs/configuration.md and docs/conformance.md anew
   pages --check   say whether they are up to date
 ";
@@ -32,6 +33,8 @@ fn main() -> ExitCode {
         ["test", "--fast"] => run::test(true),
         ["setup"] => tools::set_up(),
         ["bench", rest @ ..] => run::bench(rest),
+        ["fuzz"] => run::fuzz("60"),
+        ["fuzz", seconds] => run::fuzz(seconds),
         ["pages"] => pages::write(),
         ["pages", "--check"] => pages::check(),
         _ => {

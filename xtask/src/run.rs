@@ -101,3 +101,41 @@ pub(crate) fn bench(arguments: &[&str]) -> Outcome {
     let runner = target().join("release").join("vestibule-bench");
     program("", &runner.to_string_lossy(), arguments)
 }
+
+/// All fuzz targets, one after the other, from the catalogued bodies on where there are some. The
+/// toolchain is stable; libFuzzer's flags are not.
+pub(crate) fn fuzz(seconds: &str) -> Outcome {
+    if seconds.parse::<u32>().is_err() {
+        return Err(format!("fuzz: `{seconds}` is not a number of seconds"));
+    }
+    let bound = format!("-max_total_time={seconds}");
+    let mut targets: Vec<String> = std::fs::read_dir(root().join("fuzz/fuzz_targets"))
+        .map_err(|failure| format!("fuzz/fuzz_targets: {failure}"))?
+        .filter_map(Result::ok)
+        .filter_map(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            name.strip_suffix(".rs").map(str::to_owned)
+        })
+        .collect();
+    targets.sort();
+    tools::ensure_cargo_fuzz()?;
+    for name in targets {
+        let corpus = format!("fuzz/corpus/{name}");
+        std::fs::create_dir_all(root().join(&corpus))
+            .map_err(|failure| format!("{corpus}: {failure}"))?;
+        let mut arguments = vec!["fuzz", "run", "--sanitizer", "none", &name, &corpus];
+        match name.as_str() {
+            "cimd_document" => arguments.push("crates/protocol/tests/data/cimd"),
+            "client_metadata" => arguments.push("crates/protocol/tests/data/dcr"),
+            _ => {}
+        }
+        arguments.extend(["--", &bound, "-max_len=4096", "-print_final_stats=1"]);
+        // A target folder of its own: its flags would have everything else built anew.
+        let variables = [
+            ("RUSTC_BOOTSTRAP", "1"),
+            ("CARGO_TARGET_DIR", "fuzz/target"),
+        ];
+        program_with("", "cargo", &arguments, &variables)?;
+    }
+    Ok(())
+}

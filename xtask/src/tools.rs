@@ -108,3 +108,13 @@ fn python() -> Outcome {
     )?;
     std::fs::write(stamp, wanted).map_err(|failure| failure.to_string())
 }
+
+/// `cargo fuzz` is a tool of its own.
+pub(crate) fn ensure_cargo_fuzz() -> Outcome {
+    if answers("cargo", &["fuzz", "--version"]).is_some() {
+        return Ok(());
+    }
+    let install = "install --quiet --locked cargo-fuzz --version 0.13.2";
+    let arguments: Vec<&str> = install.split(' ').collect();
+    program("", "cargo", &arguments)
+}
