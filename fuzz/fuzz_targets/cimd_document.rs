@@ -6,10 +6,13 @@ use vestibule_protocol::{
     cimd_document, client_metadata::ClientMetadata, redirect_uri::RedirectPolicy,
 };
 
-const ID: &str = "https://agent.example/client.json";
-
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok((read, _)) = cimd_document::read(bytes, ID, &RedirectPolicy::default()) {
+    // Fetched from where it says: otherwise every document ends at the first rule.
+    let json: serde_json::Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let id = json["client_id"]
+        .as_str()
+        .unwrap_or("https://agent.example/client.json");
+    if let Ok((read, _)) = cimd_document::read(bytes, id, &RedirectPolicy::default()) {
         assert!(
             !read.auth_methods.needs_secret(),
             "CIMD §4.1: no shared secrets"

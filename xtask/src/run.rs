@@ -127,6 +127,7 @@ pub(crate) fn fuzz(seconds: &str) -> Outcome {
         match name.as_str() {
             "cimd_document" => arguments.push("crates/protocol/tests/data/cimd"),
             "client_metadata" => arguments.push("crates/protocol/tests/data/dcr"),
+            "jwt" => arguments.push("fuzz/seeds/jwt"),
             _ => {}
         }
         arguments.extend(["--", &bound, "-max_len=4096", "-print_final_stats=1"]);
