@@ -157,7 +157,7 @@ impl Engine {
             return Err(stale("You are not signed in any more."));
         };
         if !self.csrf_is_right(cookie, "consent", &form.csrf) {
-            return Err(stale("This page belongs to another session."));
+            return Err(self.forged("This page belongs to another session."));
         }
         let ticket = self
             .open_ticket(&form.ticket, binding_of(cookie))

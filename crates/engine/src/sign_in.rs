@@ -52,13 +52,7 @@ impl Engine {
         let cookie = browser.pre_session.as_deref().unwrap_or_default();
         if !self.csrf_is_right(cookie, "sign-in", &form.csrf) {
             let text = "This page belongs to another browser, or your browser refuses cookies.";
-            let page = self.failure_page(
-                FailureStatus::Forbidden,
-                "Start again",
-                text,
-                Some("Start again from your app, with cookies allowed for this site."),
-            );
-            return Step::Show(page).into();
+            return self.forged(text).into();
         }
         let ticket = match form
             .ticket
@@ -112,6 +106,12 @@ impl Engine {
     pub(crate) fn start_again(&self, text: &str) -> Step {
         let hint = Some("Start again from your app.");
         Step::Show(self.failure_page(FailureStatus::BadRequest, "Start again", text, hint))
+    }
+
+    /// AC-17: a form without the field that this browser was given decides nothing.
+    pub(crate) fn forged(&self, text: &str) -> Step {
+        let hint = Some("Start again from your app, with cookies allowed for this site.");
+        Step::Show(self.failure_page(FailureStatus::Forbidden, "Start again", text, hint))
     }
 
     fn plain_sign_in(

@@ -114,16 +114,20 @@ async fn a_decision_is_bound_to_session_field_and_time() {
     };
     let mut cut = page.ticket.clone();
     cut.pop();
+    let (bad, forbidden) = (FailureStatus::BadRequest, FailureStatus::Forbidden);
     let pages = [
-        mixed(&others.ticket, &page.csrf),
-        mixed(&page.ticket, &others.csrf),
-        mixed(&page.ticket, ""),
-        mixed(&cut, &page.csrf),
-        mixed("", &page.csrf),
-        mixed(id, &page.csrf),
+        (mixed(&others.ticket, &page.csrf), bad),
+        (mixed(&page.ticket, &others.csrf), forbidden),
+        (mixed(&page.ticket, ""), forbidden),
+        (mixed(&cut, &page.csrf), bad),
+        (mixed("", &page.csrf), bad),
+        (mixed(id, &page.csrf), bad),
     ];
-    for page in &pages {
-        shown(ada.allow(page, &["mcp:read"]).await);
+    for (page, status) in &pages {
+        let refused = shown(ada.allow(page, &["mcp:read"]).await);
+        assert_eq!(refused.status, *status, "{page:?}");
+        let refused = shown(ada.deny(page).await);
+        assert_eq!(refused.status, *status, "{page:?}");
     }
     for visit in [&mut again, &mut bea, &mut nobody] {
         shown(visit.allow(&page, &["mcp:read"]).await);

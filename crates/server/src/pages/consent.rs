@@ -24,9 +24,11 @@ pub(crate) async fn decide(
         Some("deny") => false,
         _ => return malformed(&app, FormError::Malformed),
     };
-    let (Some(ticket), Some(csrf)) = (once("ticket"), once("csrf")) else {
+    let Some(ticket) = once("ticket") else {
         return malformed(&app, FormError::Malformed);
     };
+    // A form without the field is a forged one, not a broken one: the engine refuses both (AC-17).
+    let csrf = once("csrf").unwrap_or_default();
     let scopes = pairs
         .iter()
         .filter(|(name, _)| name == "scope")

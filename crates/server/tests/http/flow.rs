@@ -173,16 +173,19 @@ async fn a_forged_form_decides_nothing() {
     }
     let csrf = form.value("csrf");
     for csrf in ["", "x", &csrf.to_uppercase()] {
-        let answer = browser.submit(&hub, &form.clone().set("csrf", csrf)).await;
-        assert!(answer.status.is_client_error(), "{csrf}");
-        assert_eq!(answer.location(), "");
+        for decision in ["approve", "deny"] {
+            let forged = form.clone().set("csrf", csrf).set("decision", decision);
+            let answer = browser.submit(&hub, &forged).await;
+            assert_eq!(answer.status, StatusCode::FORBIDDEN, "{csrf} {decision}");
+            assert_eq!(answer.location(), "");
+        }
     }
     // Another person's browser with this person's form.
     hub.add_user("eve").await;
     let mut other = Browser::default();
     other.reach_consent(&hub, &client_id, "eve").await;
     let answer = other.submit(&hub, &form).await;
-    assert!(answer.status.is_client_error());
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
     assert_eq!(answer.location(), "");
     // And nothing of this has used the request up.
     let answer = browser.submit(&hub, &form).await;
