@@ -429,8 +429,9 @@ impl Engine {
         }
     }
 
-    /// A short number that the person can quote and the log holds.
-    pub(crate) fn reference(&self, what: &str) -> String {
+    /// A short number that the person can quote and the log holds, for every page that says no.
+    /// `what` is what the page says, and goes into the log beside it.
+    pub fn reference(&self, what: &str) -> String {
         let number = u64::from_be_bytes(self.random());
         let reference = format!("{:04X}-{:06X}", number >> 48, number & 0xff_ffff);
         tracing::info!(reference, what, "an attempt ended");

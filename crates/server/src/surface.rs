@@ -62,7 +62,7 @@ pub(crate) async fn preflight(headers: HeaderMap) -> Response {
 
 /// 404: JSON for programs and under `.well-known`, a small page for people (MCP-AS-03: never HTML
 /// with 200).
-pub(crate) async fn not_found(uri: Uri, headers: HeaderMap) -> Response {
+pub(crate) async fn not_found(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response {
     let wants_page = headers
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok())
@@ -76,7 +76,7 @@ pub(crate) async fn not_found(uri: Uri, headers: HeaderMap) -> Response {
         }
         return answer;
     }
-    let mut answer = crate::pages::not_found_page();
+    let mut answer = crate::pages::not_found_page(&app);
     protect(answer.headers_mut(), None);
     answer
 }
@@ -115,7 +115,7 @@ pub(crate) async fn known_host(State(app): State<App>, request: Request, next: N
 
 /// The layer of every route.
 pub(crate) async fn guard(
-    State((_, surface)): State<(App, Surface)>,
+    State((app, surface)): State<(App, Surface)>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -131,7 +131,7 @@ pub(crate) async fn guard(
             // `/authorize` takes POST from anywhere: it is a request like GET, not a decision.
             let is_authorize = request.uri().path().ends_with("/authorize");
             if unsafe_method && !is_authorize && is_cross_site(request.headers()) {
-                let mut answer = crate::pages::cross_site_page();
+                let mut answer = crate::pages::cross_site_page(&app);
                 protect(answer.headers_mut(), None);
                 return answer;
             }

@@ -47,6 +47,7 @@ impl Entropy for SeededEntropy {
 pub struct FakeDocuments {
     documents: Mutex<HashMap<String, Arc<Document>>>,
     keys: Mutex<HashMap<String, Vec<u8>>>,
+    cut_off: Mutex<Vec<String>>,
     /// Times that a document was asked for.
     pub document_asks: AtomicU64,
     /// Times that a key set was asked for, and of these because of an unknown key.
@@ -77,6 +78,11 @@ impl FakeDocuments {
         self.documents.lock().unwrap().remove(url);
     }
 
+    /// Its host does not answer any more.
+    pub fn cut_off(&self, url: &str) {
+        self.cut_off.lock().unwrap().push(url.to_owned());
+    }
+
     /// Serve a key set.
     pub fn serve_keys(&self, url: &str, jwks: &str) {
         self.keys
@@ -94,6 +100,10 @@ impl Documents for FakeDocuments {
         _source: u64,
     ) -> Result<Arc<Document>, ResolveError> {
         self.document_asks.fetch_add(1, Ordering::SeqCst);
+        let cut_off = self.cut_off.lock().unwrap();
+        if cut_off.iter().any(|url| url == id.as_str()) {
+            return Err(ResolveError::Unreachable { retry_after: None });
+        }
         let documents = self.documents.lock().unwrap();
         documents
             .get(id.as_str())

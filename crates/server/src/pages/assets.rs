@@ -6,12 +6,12 @@ use std::{
 };
 
 use axum::{
-    extract::{Path, rejection::PathRejection},
+    extract::{Path, State, rejection::PathRejection},
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
 
-use crate::pages::not_found_page;
+use crate::{App, pages::not_found_page};
 
 const STYLE: &str = include_str!("../../templates/style.css");
 
@@ -26,9 +26,12 @@ pub(crate) fn style_name() -> &'static str {
     &STYLE_NAME
 }
 
-pub(crate) async fn show(name: Result<Path<String>, PathRejection>) -> Response {
+pub(crate) async fn show(
+    State(app): State<App>,
+    name: Result<Path<String>, PathRejection>,
+) -> Response {
     if !name.is_ok_and(|Path(name)| name == style_name()) {
-        return not_found_page();
+        return not_found_page(&app);
     }
     let mut answer = STYLE.into_response();
     let headers = answer.headers_mut();

@@ -31,7 +31,7 @@ use templates::{
 pub(crate) fn answer(app: &App, reply: Reply) -> Response {
     let mut form_action = None;
     let mut answer = match reply.step {
-        Step::Redirect(to) => redirect(&to),
+        Step::Redirect(to) => redirect(app, &to),
         Step::SignIn(page) => {
             form_action = page.form_action.clone().map(FormAction);
             show(StatusCode::OK, &SignInView::of(app, page))
@@ -58,7 +58,7 @@ pub(crate) fn answer(app: &App, reply: Reply) -> Response {
 }
 
 /// 303, never 307: what was posted here is not posted there (GEN-10, A15).
-fn redirect(to: &str) -> Response {
+fn redirect(app: &App, to: &str) -> Response {
     let mut answer = StatusCode::SEE_OTHER.into_response();
     match HeaderValue::from_str(to) {
         Ok(value) => {
@@ -66,7 +66,13 @@ fn redirect(to: &str) -> Response {
             answer
         }
         // Redirect URIs are plain ASCII by construction; anything else goes nowhere (A18).
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Err(_) => refuse(
+            app,
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "This did not work",
+            "The answer cannot be sent to the app.".to_owned(),
+            None,
+        ),
     }
 }
 
@@ -97,7 +103,7 @@ fn failure(app: &App, page: FailurePage) -> Response {
         page.title,
         page.explanation,
         page.hint,
-        Some(page.reference),
+        page.reference,
     );
     let mut answer = show(status, &view);
     if let Some(seconds) = retry_after {
@@ -108,32 +114,33 @@ fn failure(app: &App, page: FailurePage) -> Response {
     answer
 }
 
+/// A page that says no before the engine was asked; it is logged by the same kind of reference.
+fn refuse(
+    app: &App,
+    status: StatusCode,
+    title: &'static str,
+    text: String,
+    hint: Option<String>,
+) -> Response {
+    let reference = app.engine.reference(&text);
+    let view = FailureView::of(&app.settings.base, title, text, hint, reference);
+    show(status, &view)
+}
+
 /// A form or query that cannot be read.
 pub(crate) fn malformed(app: &App, problem: FormError) -> Response {
+    let title = "This request cannot be answered";
     let text = format!("The request cannot be read: {}.", problem.text());
-    let view = FailureView::of(
-        &app.settings.base,
-        "This request cannot be answered",
-        text,
-        None,
-        None,
-    );
-    show(problem.status(), &view)
+    refuse(app, problem.status(), title, text, None)
 }
 
-pub(crate) fn not_found_page() -> Response {
+pub(crate) fn not_found_page(app: &App) -> Response {
     let text = "There is nothing at this address.".to_owned();
-    show(
-        StatusCode::NOT_FOUND,
-        &FailureView::of("", "Not found", text, None, None),
-    )
+    refuse(app, StatusCode::NOT_FOUND, "Not found", text, None)
 }
 
-pub(crate) fn cross_site_page() -> Response {
+pub(crate) fn cross_site_page(app: &App) -> Response {
     let text = "This form was sent from another site.".to_owned();
     let hint = Some("Start again from your app.".to_owned());
-    show(
-        StatusCode::FORBIDDEN,
-        &FailureView::of("", "Not from here", text, hint, None),
-    )
+    refuse(app, StatusCode::FORBIDDEN, "Not from here", text, hint)
 }

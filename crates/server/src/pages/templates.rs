@@ -163,7 +163,7 @@ pub(super) struct FailureView {
     title: &'static str,
     explanation: String,
     hint: Option<String>,
-    reference: Option<String>,
+    reference: String,
 }
 
 impl FailureView {
@@ -172,7 +172,7 @@ impl FailureView {
         title: &'static str,
         explanation: String,
         hint: Option<String>,
-        reference: Option<String>,
+        reference: String,
     ) -> Self {
         Self {
             style: style(base),

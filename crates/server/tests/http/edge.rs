@@ -175,7 +175,7 @@ fn the_printed_tables_hold_every_route() {
 }
 
 /// A body that never comes.
-struct Silent;
+pub(crate) struct Silent;
 
 impl HttpBody for Silent {
     type Data = Bytes;

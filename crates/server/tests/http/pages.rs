@@ -1,11 +1,22 @@
 //! What a person is shown: in which order, with what emphasis, and that nothing of a client's text
 //! becomes more than text.
 
-use axum::http::StatusCode;
-use serde_json::json;
+use std::{collections::BTreeSet, time::Duration};
 
-use crate::support::{
-    Browser, CALLBACK, DOCUMENT, Form, Hub, authorize_pairs, encode, public_client,
+use axum::{body::Body, http::StatusCode};
+use serde_json::json;
+use vestibule_engine::SettingsChange;
+use vestibule_protocol::trust::DcrMode;
+use vestibule_server::{App, Surface, router};
+
+use crate::{
+    coverage::all_routes,
+    edge::Silent,
+    logs::Everything,
+    support::{
+        Answer, Browser, CALLBACK, DOCUMENT, Form, Hub, authorize_pairs, encode, public_client,
+        request,
+    },
 };
 
 /// The texts stand on the page in this order.
@@ -195,15 +206,149 @@ async fn an_error_page_is_text_with_a_reference() {
         assert!(!page.contains("<script"), "{what}: {page}");
         if answer.status != StatusCode::OK {
             assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{what}");
-            let (_, rest) = page.split_once("Reference <code>").expect("a reference");
-            let reference = rest.split('<').next().unwrap();
-            let shape = |c: char| c.is_ascii_hexdigit() || c == '-';
-            assert!(
-                reference.len() == 11 && reference.chars().all(shape),
-                "{reference}"
-            );
+            reference_of(&page, &what);
         }
     }
+}
+
+/// The number on an error page.
+fn reference_of(page: &str, what: &str) -> String {
+    let (_, rest) = page
+        .split_once("Reference <code>")
+        .unwrap_or_else(|| panic!("{what}: no reference in {page}"));
+    let reference = rest.split('<').next().unwrap();
+    let shape = |c: char| c.is_ascii_hexdigit() || c == '-';
+    assert!(
+        reference.len() == 11 && reference.chars().all(shape),
+        "{what}: {reference}"
+    );
+    reference.to_owned()
+}
+
+/// A refused request: what it was, the status it must have, and what came.
+type Refused = (String, u16, Answer);
+
+/// What the server refuses before it asks the engine, at every route for people.
+async fn refused_by_the_server(hub: &Hub) -> Vec<Refused> {
+    let mut refused = Vec::new();
+    let mut keep = |what: String, status, answer| refused.push((what, status, answer));
+    let form = "application/x-www-form-urlencoded";
+    let mut settings = hub.settings.clone();
+    settings.body_within = Duration::from_millis(20);
+    let impatient = router(App::new(hub.engine.clone(), settings));
+    for route in all_routes() {
+        if route.surface != Surface::Browser || !route.methods.contains(&"POST") {
+            continue;
+        }
+        let path = route.path.as_str();
+        let post = async |media: &str, body: Body| hub.post_body(path, media, body).await;
+        let answer = post("text/plain", Body::from("a=b")).await;
+        keep(format!("{path}, another media type"), 415, answer);
+        let answer = post(form, Body::from("a=%ff")).await;
+        keep(format!("{path}, not UTF-8"), 400, answer);
+        let answer = post(form, Body::from("a".repeat(1 << 20))).await;
+        keep(format!("{path}, too large"), 413, answer);
+        let silent = request("POST", path)
+            .header("host", "hub.example")
+            .header("content-type", form);
+        let silent = silent.body(Body::new(Silent)).unwrap();
+        let answer = hub.send_to(&impatient, silent).await;
+        keep(format!("{path}, too slow"), 408, answer);
+        if path != "/authorize" {
+            let cross = [("sec-fetch-site", "cross-site")];
+            let answer = hub.post_with(path, &[], &cross).await;
+            keep(format!("{path}, from another site"), 403, answer);
+        }
+    }
+    let long = format!("/authorize?{}", "a".repeat(40 << 10));
+    for (path, status) in [
+        ("/authorize?a=%f", 400),
+        (long.as_str(), 413),
+        ("/setup?token=%00", 400),
+        ("/assets/nothing.css", 404),
+        ("/nothing", 404),
+    ] {
+        let asked = request("GET", path).header("accept", "text/html");
+        let answer = hub.send(asked.body(Body::empty()).unwrap()).await;
+        keep(path.chars().take(30).collect(), status, answer);
+    }
+    for (path, pairs) in [
+        ("/consent", &[("decision", "perhaps"), ("csrf", "x")][..]),
+        ("/consent", &[("decision", "deny"), ("csrf", "x")]),
+        ("/login", &[("username", "a"), ("username", "b")]),
+        ("/setup", &[("token", "a"), ("token", "b")]),
+    ] {
+        let answer = hub.post(path, pairs).await;
+        keep(format!("{path} {pairs:?}"), 400, answer);
+    }
+    refused
+}
+
+/// What the engine refuses: every status that it has a page for.
+async fn refused_by_the_engine(hub: &Hub) -> Vec<Refused> {
+    let mut refused = Vec::new();
+    let mut keep = |what: &str, status, answer| refused.push((what.to_owned(), status, answer));
+    hub.add_user("ada").await;
+    let client_id = hub.registered(&public_client()).await;
+    let path_for = |id: &str| format!("/authorize?{}", encode(&authorize_pairs(id)));
+    keep("an unknown app", 400, hub.get(&path_for("nobody")).await);
+    let mut wrong = authorize_pairs(&client_id);
+    wrong.push(("max_age", "soon"));
+    let path = format!("/authorize?{}", encode(&wrong));
+    keep("an error offered first", 400, hub.get(&path).await);
+    hub.documents.cut_off(DOCUMENT);
+    let answer = hub.get(&path_for(DOCUMENT)).await;
+    keep("a host that does not answer", 502, answer);
+    let answer = hub.get("/setup?token=guess").await;
+    keep("a dead set-up link", 403, answer);
+    let mut browser = Browser::default();
+    let page = browser.get(hub, "/login").await;
+    let forged = Form::of(&page.text()).set("csrf", "guess");
+    let answer = browser.submit(hub, &forged).await;
+    keep("a forged sign-in", 403, answer);
+    let page = browser.reach_consent(hub, &client_id, "ada").await;
+    let form = Form::of(&page.text()).set("decision", "deny");
+    let forged = form.clone().set("csrf", "guess");
+    let answer = browser.submit(hub, &forged).await;
+    keep("a forged decision", 403, answer);
+    let nobody = Browser::default().submit(hub, &form).await;
+    keep("a decision of nobody", 400, nobody);
+    browser.submit(hub, &form).await;
+    let answer = browser.submit(hub, &form).await;
+    keep("a second decision", 400, answer);
+    hub.change(SettingsChange::Dcr(DcrMode::Off)).await;
+    let answer = hub.get(&path_for(&client_id)).await;
+    keep("a closed door", 403, answer);
+    let mut throttled = hub.get(&path_for("nobody")).await;
+    for _ in 0..200 {
+        throttled = hub.get(&path_for("nobody")).await;
+    }
+    keep("a flood", 429, throttled);
+    let page = browser.get(hub, "/account").await;
+    let sign_out = Form::of(&page.text());
+    hub.break_store().await;
+    let answer = browser.submit(hub, &sign_out).await;
+    keep("a store that fails", 503, answer);
+    refused
+}
+
+/// Whoever is told no can quote a number, and the log holds it beside what the page says.
+#[tokio::test]
+async fn every_failure_page_has_a_reference_that_the_log_holds() {
+    let (log, _guard) = Everything::listen();
+    let hub = Hub::start_limited(&[]).await;
+    let mut refused = refused_by_the_server(&hub).await;
+    refused.extend(refused_by_the_engine(&hub).await);
+    let log = log.text();
+    let mut seen = BTreeSet::new();
+    for (what, status, answer) in &refused {
+        assert_eq!(answer.status, *status, "{what}: {}", answer.text());
+        let reference = reference_of(&answer.text(), what);
+        let entry = format!("reference=\"{reference}\"");
+        assert_eq!(log.matches(&entry).count(), 1, "{what}: {reference}");
+        assert!(seen.insert(reference), "{what}: a number twice");
+    }
+    assert!(seen.len() >= 30, "{}", seen.len());
 }
 
 /// Pages are for keyboards and screen readers: a language, a title, a label for each field, and

@@ -71,7 +71,7 @@ pub(crate) struct Hub {
     pub(crate) router: Router,
     pub(crate) settings: HttpSettings,
     clock: Arc<TestClock>,
-    documents: Arc<FakeDocuments>,
+    pub(crate) documents: Arc<FakeDocuments>,
     store: Arc<SqliteStore>,
     host: String,
     _folder: TempDir,
@@ -188,12 +188,17 @@ impl Hub {
     }
 
     /// Send a request as it is, with a Host where it has none.
-    pub(crate) async fn send(&self, mut request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        self.send_to(&self.router, request).await
+    }
+
+    /// The same to another router of this hub.
+    pub(crate) async fn send_to(&self, router: &Router, mut request: Request<Body>) -> Answer {
         if !request.headers().contains_key(header::HOST) {
             let host = self.host.parse().unwrap();
             request.headers_mut().insert(header::HOST, host);
         }
-        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let answer = router.clone().oneshot(request).await.unwrap();
         let (parts, body) = answer.into_parts();
         Answer {
             status: parts.status,
