@@ -57,11 +57,6 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// RU-13: nobody vouches for the client.
-    pub(crate) fn is_stranger(&self) -> bool {
-        is_stranger(&self.client)
-    }
-
     /// AC-11, A7: a "yes" may count again only where the redirect proves who is asking.
     pub(crate) fn may_be_remembered(&self) -> bool {
         let allowed = match self.power.consent {
@@ -88,9 +83,22 @@ impl Asked {
         ];
         self.respond(engine, &parameters)
     }
+
+    /// An error that the person may not have caused; [`Engine::tell`] decides how it goes.
+    fn for_client(&self, engine: &Engine, error: OAuthError) -> ForClient {
+        let request = &self.request;
+        Returned::of(
+            engine,
+            &self.client,
+            &request.redirect,
+            request.state.as_deref(),
+        )
+        .for_client(error)
+    }
 }
 
-pub(crate) fn is_stranger(client: &Client) -> bool {
+/// RU-13: nobody vouches for the client.
+fn is_stranger(client: &Client) -> bool {
     match client.trust {
         Trust::FirstParty | Trust::Known | Trust::Verified => false,
         Trust::Blocked | Trust::Held | Trust::Unverified => true,
@@ -113,14 +121,17 @@ fn respond(
 pub(crate) enum NotAsked {
     /// Tell the person; send nothing anywhere.
     Show(FailurePage),
-    /// Tell the client, at a place that it registered.
-    Return {
-        client: ClientKey,
-        stranger: bool,
-        to: String,
-        host: String,
-        error: OAuthError,
-    },
+    /// Tell the client, at a place that it registered, if [`Engine::tell`] lets it.
+    Return(ForClient),
+}
+
+/// An error that belongs to the client, and where it would be told.
+pub(crate) struct ForClient {
+    pub(crate) error: OAuthError,
+    client: ClientKey,
+    stranger: bool,
+    to: String,
+    host: String,
 }
 
 impl Engine {
@@ -135,17 +146,7 @@ impl Engine {
         }
         let asked = match self.read_authorize(pairs, browser).await {
             Ok(asked) => asked,
-            Err(NotAsked::Show(page)) => return Step::Show(page).into(),
-            Err(NotAsked::Return {
-                client,
-                stranger,
-                to,
-                host,
-                error,
-            }) => {
-                let vouched = self.may_return(stranger, &client, browser).await;
-                return self.return_error(vouched, to, host, &error).into();
-            }
+            Err(failure) => return self.refuse(failure, browser).await.into(),
         };
         let session = match self.session(browser).await {
             Ok(session) => session,
@@ -155,7 +156,7 @@ impl Engine {
             Some((session, user)) if !self.must_sign_in(&asked, &session) => {
                 self.go_on(asked, browser, &session, &user).await
             }
-            _ => self.ask_to_sign_in(&asked, browser, None),
+            _ => self.ask_to_sign_in(&asked, browser, None).await,
         }
     }
 
@@ -311,10 +312,8 @@ impl Engine {
                 .into(),
             Ok(false) if asked.request.prompt.none => {
                 let error = OAuthError::new(ErrorCode::ConsentRequired, "consent is needed");
-                let (to, host) = (asked.error(self, &error), host_of(&asked));
-                let stranger = asked.is_stranger();
-                let vouched = self.may_return(stranger, &asked.client.key, browser).await;
-                self.return_error(vouched, to, host, &error).into()
+                let error = asked.for_client(self, error);
+                self.tell(error, browser).await.into()
             }
             Ok(false) => match &browser.session {
                 Some(cookie) => self.consent_page(&asked, cookie, user, Vec::new()),
@@ -356,7 +355,7 @@ impl Engine {
     }
 
     /// The sign-in page, with the request in its form.
-    pub(crate) fn ask_to_sign_in(
+    pub(crate) async fn ask_to_sign_in(
         &self,
         asked: &Asked,
         browser: &Browser,
@@ -364,12 +363,8 @@ impl Engine {
     ) -> Reply {
         if asked.request.prompt.none {
             let error = OAuthError::new(ErrorCode::LoginRequired, "nobody is signed in");
-            let (to, host) = (asked.error(self, &error), host_of(asked));
-            return if asked.is_stranger() {
-                Step::Leave(self.leave_page(to, host, &error)).into()
-            } else {
-                Step::Redirect(to).into()
-            };
+            let error = asked.for_client(self, error);
+            return self.tell(error, browser).await.into();
         }
         let (cookie, change) = self.pre_session(browser);
         let ticket = Ticket::of(asked, binding_of(cookie.expose()));
@@ -398,29 +393,45 @@ impl Engine {
         }
     }
 
-    /// May an error go to the client without a click (RU-13, A3)? Somebody must be signed in; and
-    /// where nobody vouches for the client, this person has, by a grant that is still alive.
-    async fn may_return(&self, stranger: bool, client: &ClientKey, browser: &Browser) -> bool {
+    /// The answer to a request that cannot be gone on with, at its first sight or later.
+    pub(crate) async fn refuse(&self, failure: NotAsked, browser: &Browser) -> Step {
+        match failure {
+            NotAsked::Show(page) => Step::Show(page),
+            NotAsked::Return(error) => self.tell(error, browser).await,
+        }
+    }
+
+    /// An error that belongs to the client: returned, or offered to the person first. Every error
+    /// that no person asked for goes through here.
+    async fn tell(&self, told: ForClient, browser: &Browser) -> Step {
+        if self.may_return(&told, browser).await {
+            Step::Redirect(told.to)
+        } else {
+            Step::Leave(self.leave_page(told))
+        }
+    }
+
+    /// May an error go to the client without a click (RU-13, A3)? Somebody must be signed in, unless
+    /// the error says that nobody is; and where nobody vouches for the client, this person has, by
+    /// a grant that is still alive.
+    async fn may_return(&self, told: &ForClient, browser: &Browser) -> bool {
+        if !told.stranger && told.error.code == ErrorCode::LoginRequired {
+            return true;
+        }
         let Ok(Some((_, user))) = self.session(browser).await else {
             return false;
         };
-        if !stranger {
+        if !told.stranger {
             return true;
         }
         let grants = self.store.list_grants(&user.id, GRANTS_LOOKED_AT).await;
-        grants.is_ok_and(|grants| grants.iter().any(|grant| grant.client == *client))
+        grants.is_ok_and(|grants| grants.iter().any(|grant| grant.client == told.client))
     }
 
-    /// An error that belongs to the client: returned, or offered to the person first.
-    fn return_error(&self, vouched: bool, to: String, host: String, error: &OAuthError) -> Step {
-        if vouched {
-            Step::Redirect(to)
-        } else {
-            Step::Leave(self.leave_page(to, host, error))
-        }
-    }
-
-    fn leave_page(&self, to: String, host: String, error: &OAuthError) -> LeavePage {
+    fn leave_page(&self, told: ForClient) -> LeavePage {
+        let ForClient {
+            error, to, host, ..
+        } = told;
         LeavePage {
             host,
             to,
@@ -639,11 +650,15 @@ impl<'a> Returned<'a> {
     }
 
     fn error(&self, error: OAuthError) -> NotAsked {
+        NotAsked::Return(self.for_client(error))
+    }
+
+    fn for_client(&self, error: OAuthError) -> ForClient {
         let parameters = [
             ("error", Some(error.code.as_str())),
             ("error_description", Some(&*error.description)),
         ];
-        NotAsked::Return {
+        ForClient {
             client: self.client,
             stranger: self.stranger,
             to: respond(

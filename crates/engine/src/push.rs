@@ -71,7 +71,7 @@ impl Engine {
         let asked = self
             .understand(client, request, self.new_origin())
             .map_err(|failure| match failure {
-                NotAsked::Return { error, .. } => Problem::from(error),
+                NotAsked::Return(told) => Problem::from(told.error),
                 NotAsked::Show(_) => invalid("the request is not valid"),
             })?;
         let binding = [0; 16];

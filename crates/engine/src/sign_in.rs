@@ -9,7 +9,7 @@ use vestibule_store::{StoreError, sessions::Session, users::User};
 use crate::{
     Browser, CookieChange, Cookies, Engine, FailureStatus, Reply, SignInPage, SignInProblem,
     SignedInPage, Step,
-    authorize::{Asked, NotAsked},
+    authorize::Asked,
     password::PASSWORD_BYTES_MAX,
     throttle::Meter,
     ticket::{NoTicket, Ticket, binding_of},
@@ -155,7 +155,7 @@ impl Engine {
         match self.take_up(ticket, browser, moved).await {
             Ok(mut asked) => {
                 asked.request.login_hint = Some(form.username.chars().take(256).collect());
-                self.ask_to_sign_in(&asked, browser, Some(problem))
+                self.ask_to_sign_in(&asked, browser, Some(problem)).await
             }
             Err(step) => step.into(),
         }
@@ -177,11 +177,10 @@ impl Engine {
         let request = ticket
             .request(&client.metadata.redirect_uris)
             .ok_or_else(moved)?;
-        self.understand(client, request, ticket.origin)
-            .map_err(|failure| match failure {
-                NotAsked::Show(page) => Step::Show(page),
-                NotAsked::Return { to, .. } => Step::Redirect(to),
-            })
+        match self.understand(client, request, ticket.origin) {
+            Ok(asked) => Ok(asked),
+            Err(failure) => Err(self.refuse(failure, browser).await),
+        }
     }
 
     async fn check_password(

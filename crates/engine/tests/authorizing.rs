@@ -145,6 +145,46 @@ async fn errors_of_trusted_clients_go_back() {
     assert_eq!(word(&other.ask(id, &wrong).await), "leave invalid_scope");
 }
 
+/// RU-13, A3: the same rule for an error that is met only when a ticket is taken up again: after the
+/// password, right or wrong, and at the decision.
+#[tokio::test]
+async fn errors_met_later_are_offered_or_returned_like_those_met_at_first() {
+    // What the first node still protects, the second does not know any more.
+    let hub = Hub::builder().second_resource().start().await;
+    let later = hub.second_node().await;
+    hub.add_user("ada").await;
+    hub.add_standing("trusted", Standing::Verified, CALLBACK)
+        .await;
+    let stranger = hub.register(&public_client()).await;
+    let approved = hub.register(&public_client()).await;
+    let mut visit = Visit::signed_in(&hub, "ada").await;
+    let page = consent(visit.ask(approved.client_id(), &[]).await);
+    redirect(visit.allow(&page, &["mcp:read"]).await);
+    let (offered, returned) = ("leave invalid_target", "redirect invalid_target");
+    #[rustfmt::skip]
+    let rows = [
+        // client                right     wrong    decision
+        (stranger.client_id(), offered,  offered, offered),
+        (approved.client_id(), returned, offered, returned),
+        ("trusted",            returned, offered, returned),
+    ];
+    let gone = [("resource", FILES)];
+    for (id, right, wrong, decided) in rows {
+        for (password, expected) in [(PASSWORD, right), ("wrong", wrong)] {
+            let mut visit = Visit::new(&hub);
+            let page = sign_in(visit.ask(id, &gone).await);
+            visit.hub = &later;
+            let step = visit.sign_in(&page, "ada", password).await;
+            assert_eq!(word(&step), expected, "{id} {password}");
+        }
+        let mut visit = Visit::signed_in(&hub, "ada").await;
+        let page = consent(visit.ask(id, &gone).await);
+        visit.hub = &later;
+        let step = visit.allow(&page, &["mcp:read"]).await;
+        assert_eq!(word(&step), decided, "{id}");
+    }
+}
+
 /// OIDC-06, OIDC-07, QUIRK-63, A21: what `prompt` and `max_age` ask for, after a "yes" that may be
 /// remembered.
 #[tokio::test]
