@@ -203,7 +203,7 @@ impl Engine {
         }
         let request =
             AuthorizationRequest::read(&params, redirect).map_err(|error| returned.error(error))?;
-        self.understand(client, request, self.new_origin())
+        self.understand(client, request, self.new_origin(None))
     }
 
     /// RFC 9126 §4: bound to its client, once, for 90 seconds; other parameters are ignored.

@@ -260,6 +260,7 @@ impl Engine {
                 redirect_uri: redirect.as_str().to_owned(),
                 challenge: asked.request.challenge,
                 nonce: asked.request.nonce.clone(),
+                auth_method: asked.origin.pushed_by,
                 expires_at: now.plus(CODE_LIFE),
                 spent_at: None,
             },

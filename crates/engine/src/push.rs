@@ -68,8 +68,9 @@ impl Engine {
                 })?;
         let request = AuthorizationRequest::read(&params, redirect)?;
         // PAR-02: everything that authorize would judge, now.
+        let origin = self.new_origin(Some(authenticated.method));
         let asked = self
-            .understand(client, request, self.new_origin())
+            .understand(client, request, origin)
             .map_err(|failure| match failure {
                 NotAsked::Return(told) => Problem::from(told.error),
                 NotAsked::Show(_) => invalid("the request is not valid"),

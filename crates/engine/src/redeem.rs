@@ -71,6 +71,10 @@ impl Engine {
         let found = self.store.find_code(&hash).await?;
         let (code, grant) = found.ok_or(RedeemFailure::Unknown)?;
         belongs(&code, &client, &shown)?;
+        // Who pushed the request with a key does not get by without it now (CIMD-65, T26).
+        if let Some(bound) = code.auth_method {
+            client.honours(bound)?;
+        }
         if let Some(at) = code.spent_at {
             // A spent code stays spent, so this read may decide; nothing is signed for a replay.
             return Err(self

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use vestibule_protocol::{
     authorize::{AuthorizationRequest, Prompt},
+    client_metadata::AuthMethod,
     ids::TicketId,
     pkce::CodeChallenge,
     redirect_uri::{RedirectUri, TrustedRedirect},
@@ -25,7 +26,7 @@ use vestibule_seal::{
 
 use crate::{Engine, authorize::Asked};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// How long a person may take.
 pub(crate) const TICKET_LIFE: Duration = Duration::from_mins(30);
 /// Life of a pushed request (oauth table 1.3).
@@ -36,11 +37,14 @@ const RESOURCES_MAX: usize = 10;
 pub(crate) type Binding = [u8; 16];
 
 /// What stays the same of a request on its whole way, however often it is sealed anew: the id
-/// that the decision uses up, and when its time began to run.
+/// that the decision uses up, when its time began to run, and who brought it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
     pub(crate) id: TicketId,
     pub(crate) since: Timestamp,
+    /// How the client authenticated when it pushed the request; `None` if a browser brought it.
+    /// The code is not redeemed by a weaker method (CIMD-65, T26).
+    pub(crate) pushed_by: Option<AuthMethod>,
 }
 
 impl Origin {
@@ -146,6 +150,7 @@ impl Ticket {
         w.option(self.nonce.as_deref(), text);
         w.option(self.max_age, Writer::varint);
         w.option(self.login_hint.as_deref(), text);
+        w.option(self.origin.pushed_by.map(AuthMethod::as_str), text);
         w.varint(self.origin.since.seconds());
         w.finish()
     }
@@ -159,6 +164,7 @@ impl Ticket {
         let origin = Origin {
             id: TicketId::new(r.array()?),
             since: Timestamp::from_seconds(0),
+            pushed_by: None,
         };
         let binding = r.array()?;
         let client_id = text(&mut r)?;
@@ -189,6 +195,8 @@ impl Ticket {
             max_age: r.option(Reader::varint)?,
             login_hint: r.option(text)?,
         };
+        ticket.origin.pushed_by =
+            r.option(|r| AuthMethod::parse(r.str()?).ok_or(ReadError::Text))?;
         ticket.origin.since = Timestamp::from_seconds(r.varint()?);
         r.finish()?;
         Ok(ticket)
@@ -206,10 +214,11 @@ pub(crate) enum NoTicket {
 
 impl Engine {
     /// A request that is new here.
-    pub(crate) fn new_origin(&self) -> Origin {
+    pub(crate) fn new_origin(&self, pushed_by: Option<AuthMethod>) -> Origin {
         Origin {
             id: TicketId::new(self.random()),
             since: self.now(),
+            pushed_by,
         }
     }
 

@@ -5,11 +5,12 @@ mod support;
 use std::sync::{Arc, atomic::Ordering};
 
 use serde_json::{Value::Null, json};
-use support::*;
+use support::{visit::*, *};
 use vestibule_engine::Shape;
 use vestibule_jwt::{Algorithm, SigningKey};
 use vestibule_protocol::{
     client_metadata::{AuthMethod, AuthMethods},
+    ids::GrantId,
     trust::Door,
 };
 use vestibule_store::clients::StoredClient;
@@ -462,6 +463,78 @@ async fn the_method_of_the_redemption_binds_the_refresh() {
         outcome(&stage.hub.refresh("agent", &refresh, &[]).await),
         "ok"
     );
+}
+
+/// CIMD-65, T26, A17: what a client showed when it pushed its request, it shows at the redemption too,
+/// or more; a weaker try burns nothing.
+#[tokio::test]
+async fn the_method_of_the_push_binds_the_redemption() {
+    let keys = Keys::new(Algorithm::Es256);
+    let hub = Hub::start().await;
+    let mut metadata = metadata(&keys.registration());
+    metadata.auth_methods =
+        AuthMethods::of(&[AuthMethod::None, AuthMethod::PrivateKeyJwt]).unwrap();
+    let client = StoredClient {
+        metadata,
+        ..stored_client(&hub, "agent", &public_client())
+    };
+    hub.add_stored(client).await;
+    let mut number = 0;
+    let mut assertion = || {
+        number += 1;
+        keys.sign(None, &good_claims(&format!("push-{number}")))
+    };
+    #[rustfmt::skip]
+    let rows = [
+        // pushed with       redeemed without      redeemed with
+        (Some("a key"),      unauthenticated(false), None),
+        (Some("nothing"),    None,                   None),
+        (None,               None,                   None),
+    ];
+    for (pushed, without, with) in rows {
+        for (by_key, expected) in [(false, &without), (true, &with)] {
+            let mut visit = Visit::signed_in(&hub, "ada").await;
+            let mut list = request("agent", &[]);
+            let proof = assertion();
+            if pushed == Some("a key") {
+                list.extend(pairs(&[
+                    ("client_assertion_type", TYPE),
+                    ("client_assertion", &proof),
+                ]));
+            }
+            let uri = match pushed {
+                Some(_) => {
+                    let pushed = hub.engine.push(&list, None, &source()).await.unwrap();
+                    pushed.request_uri
+                }
+                None => String::new(),
+            };
+            let page = consent(visit.ask("agent", &[("request_uri", uri.as_str())]).await);
+            let location = redirect(visit.allow(&page, &["mcp:read"]).await);
+            let given = Given {
+                code: answer(&location, "code").unwrap(),
+                client_id: "agent".to_owned(),
+                grant: GrantId::new("g_unknown"),
+            };
+            let proof = assertion();
+            let shown = [
+                ("client_assertion_type", TYPE),
+                ("client_assertion", proof.as_str()),
+            ];
+            let more = if by_key { &shown[..] } else { &[] };
+            let found = refusal(hub.redeem_with(&given, more, None).await);
+            assert_eq!(found, *expected, "{pushed:?} {by_key}");
+            if found.is_some() {
+                let proof = assertion();
+                let more = [
+                    ("client_assertion_type", TYPE),
+                    ("client_assertion", proof.as_str()),
+                ];
+                let again = hub.redeem_with(&given, &more, None).await;
+                assert_eq!(outcome(&again), "ok", "{pushed:?}");
+            }
+        }
+    }
 }
 
 /// JCA-09, CIMD-68, QUIRK-31: keys by URL, one refetch for a new key, and a key host that is down

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use vestibule_protocol::{
     client_id::ClientKey,
+    client_metadata::AuthMethod,
     ids::{CodeHash, GrantId, TicketId, UserId},
     scope::ScopeSet,
     time::Timestamp,
@@ -170,16 +171,20 @@ fn approve(c: &Connection, approval: &Approval) -> rusqlite::Result<Approved> {
             grant.revoked,
             rows::number(grant.version),
         ])?;
-    c.prepare_cached("INSERT INTO codes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL)")?
-        .execute(params![
-            code.hash.as_bytes(),
-            code.client.as_bytes(),
-            code.grant.as_str(),
-            code.redirect_uri,
-            code.challenge.as_bytes(),
-            code.nonce,
-            rows::seconds(code.expires_at),
-        ])?;
+    c.prepare_cached(
+        "INSERT INTO codes (hash, client, grant_id, redirect_uri, challenge, nonce, auth_method, \
+         expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute(params![
+        code.hash.as_bytes(),
+        code.client.as_bytes(),
+        code.grant.as_str(),
+        code.redirect_uri,
+        code.challenge.as_bytes(),
+        code.nonce,
+        code.auth_method.map(AuthMethod::as_str),
+        rows::seconds(code.expires_at),
+    ])?;
     if let Some(until) = approval.remember_until {
         c.prepare_cached(
             "INSERT INTO consents VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET \

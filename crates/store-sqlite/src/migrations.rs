@@ -7,10 +7,13 @@ use vestibule_store::{Result, StoreError};
 use crate::rows;
 
 /// In order; append only.
-const MIGRATIONS: &[(u32, &str)] = &[(1, include_str!("../migrations/0001-first.sql"))];
+const MIGRATIONS: &[(u32, &str)] = &[
+    (1, include_str!("../migrations/0001-first.sql")),
+    (2, include_str!("../migrations/0002-code-auth-method.sql")),
+];
 
 /// The newest schema that this release knows.
-pub(crate) const KNOWN: u32 = 1;
+pub(crate) const KNOWN: u32 = 2;
 
 /// Bring the file up to date; two processes that start at once wait for each other.
 pub(crate) fn run(connection: &mut Connection) -> Result<()> {

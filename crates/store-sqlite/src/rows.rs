@@ -138,6 +138,10 @@ pub(crate) const GRANT_COLUMNS: &str = "g.id AS g_id, g.user AS g_user, g.client
     g.auth_time AS g_auth_time, g.created_at AS g_created_at, \
     g.absolute_until AS g_absolute_until, g.revoked AS g_revoked, g.version AS g_version";
 
+fn auth_method(text: &str) -> rusqlite::Result<AuthMethod> {
+    AuthMethod::parse(text).ok_or_else(|| damaged("an authentication method"))
+}
+
 /// Columns of `codes`.
 pub(crate) fn code(row: &Row<'_>) -> rusqlite::Result<Code> {
     let spent: Option<i64> = row.get("spent_at")?;
@@ -148,6 +152,11 @@ pub(crate) fn code(row: &Row<'_>) -> rusqlite::Result<Code> {
         redirect_uri: row.get("redirect_uri")?,
         challenge: CodeChallenge::from_bytes(row.get("challenge")?),
         nonce: row.get("nonce")?,
+        auth_method: row
+            .get_ref("auth_method")?
+            .as_str_or_null()?
+            .map(auth_method)
+            .transpose()?,
         expires_at: time(row, "expires_at")?,
         spent_at: spent.map(|at| Timestamp::from_seconds(u64::try_from(at).unwrap_or(0))),
     })
@@ -166,8 +175,7 @@ pub(crate) fn family(row: &Row<'_>) -> rusqlite::Result<Family> {
         idle_until: time(row, "idle_until")?,
         absolute_until: time(row, "absolute_until")?,
         rotates: row.get("rotates")?,
-        auth_method: AuthMethod::parse(row.get_ref("auth_method")?.as_str()?)
-            .ok_or_else(|| damaged("an authentication method"))?,
+        auth_method: auth_method(row.get_ref("auth_method")?.as_str()?)?,
         revoked: row.get("revoked")?,
     })
 }

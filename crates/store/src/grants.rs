@@ -53,6 +53,9 @@ pub struct Code {
     pub challenge: CodeChallenge,
     /// OpenID Connect `nonce`.
     pub nonce: Option<String>,
+    /// How the client authenticated when it pushed the request, if it did (CIMD-65). What may
+    /// redeem the code then is the caller's business; it never changes.
+    pub auth_method: Option<AuthMethod>,
     /// 60 s after issue.
     pub expires_at: Timestamp,
     /// When it was redeemed.

@@ -457,6 +457,7 @@ impl Hub {
                 redirect_uri: CALLBACK.to_owned(),
                 challenge: CodeChallenge::parse(CHALLENGE).unwrap(),
                 nonce: spec.nonce.map(str::to_owned),
+                auth_method: None,
                 expires_at: now.plus(Duration::from_mins(1)),
                 spent_at: None,
             },

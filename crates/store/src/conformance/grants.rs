@@ -343,7 +343,7 @@ pub async fn a_document_client_gets_the_snapshot_that_was_approved(store: Arc<dy
     }
 }
 
-/// AC-04: what the code is bound to.
+/// AC-04, CIMD-65: what the code is bound to, the method of a push included.
 pub async fn code_and_grant_read_back_as_they_were_written(store: Arc<dyn Store>) {
     let client = approved(&*store, 1).await;
     let written = approval(1, &client);
@@ -356,6 +356,18 @@ pub async fn code_and_grant_read_back_as_they_were_written(store: Arc<dyn Store>
     assert_eq!(format!("{grant:?}"), format!("{:?}", written.grant));
     let grant = store.find_grant(&first_grant()).await.unwrap().unwrap();
     assert_eq!(format!("{grant:?}"), format!("{:?}", written.grant));
+    let methods = [
+        None,
+        Some(AuthMethod::None),
+        Some(AuthMethod::ClientSecretBasic),
+    ];
+    for (n, method) in (2..).zip(methods) {
+        let mut approval = approval(n, &client);
+        approval.code.auth_method = method;
+        store.approve(approval).await.unwrap();
+        let found = store.find_code(&CodeHash::new(hash(n))).await.unwrap();
+        assert_eq!(found.unwrap().0.auth_method, method);
+    }
 }
 
 /// One call did it; family, unspent codes and remembered consent go with the grant.

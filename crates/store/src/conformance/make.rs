@@ -182,6 +182,7 @@ pub(super) fn approval(n: usize, client: &StoredClient) -> Approval {
             redirect_uri: "https://app.example/callback".to_owned(),
             challenge: CodeChallenge::from_bytes(hash(55)),
             nonce: Some("n-0S6".to_owned()),
+            auth_method: Some(AuthMethod::PrivateKeyJwt),
             expires_at: at(60),
             spent_at: None,
         },
