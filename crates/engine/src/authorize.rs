@@ -7,7 +7,7 @@
 //! | take up a pushed request              | shown                                         |
 //! | match the redirect URI                | shown: there is nowhere to return to (RU-09)  |
 //! | read the rest, resource, scopes       | returned, or offered to the person (RU-13)    |
-//! | who is signed in, recently enough     | sign-in page, or `login_required`             |
+//! | is the person meant signed in, of late | sign-in page, or `login_required`            |
 //! | was this consented to before          | consent page, or `consent_required`           |
 //! | issue the code                        |                                               |
 //!
@@ -35,6 +35,7 @@ use crate::{
     SignInProblem, Step,
     clients::{Client, Unresolved},
     consent::Asking,
+    hint::Hint,
     issue::under_ceiling,
     throttle::Meter,
     ticket::{NoTicket, Origin, Ticket, binding_of},
@@ -52,6 +53,8 @@ pub(crate) struct Asked {
     /// Known, allowed scopes of what was asked for.
     pub(crate) scopes: ScopeSet,
     pub(crate) power: Power,
+    /// Whom the client expects to be signed in.
+    pub(crate) hint: Option<Hint>,
     /// Which decision it waits for.
     pub(crate) origin: Origin,
 }
@@ -176,8 +179,8 @@ impl Engine {
             .await
             .map_err(|failure| NotAsked::Show(self.unresolved_page(client_id, &failure)))?;
         if let Some(uri) = params.request_uri() {
-            let (request, origin) = self.take_up_pushed(uri, &client)?;
-            return self.understand(client, request, origin);
+            let (request, hint, origin) = self.take_up_pushed(uri, &client)?;
+            return self.understand(client, request, hint, origin);
         }
         let redirect =
             TrustedRedirect::matching(&client.metadata.redirect_uris, params.redirect_uri())
@@ -203,7 +206,8 @@ impl Engine {
         }
         let request =
             AuthorizationRequest::read(&params, redirect).map_err(|error| returned.error(error))?;
-        self.understand(client, request, self.new_origin(None))
+        let hint = self.read_hint(&params, &client);
+        self.understand(client, request, hint, self.new_origin(None))
     }
 
     /// RFC 9126 §4: bound to its client, once, for 90 seconds; other parameters are ignored.
@@ -211,7 +215,7 @@ impl Engine {
         &self,
         uri: &str,
         client: &Client,
-    ) -> Result<(AuthorizationRequest, Origin), NotAsked> {
+    ) -> Result<(AuthorizationRequest, Option<Hint>, Origin), NotAsked> {
         let shown = |text| self.shown(text, Some("Start again from your app."));
         let sealed = uri
             .strip_prefix(crate::push::REQUEST_URI_PREFIX)
@@ -226,7 +230,7 @@ impl Engine {
         let request = ticket
             .request(&client.metadata.redirect_uris)
             .ok_or_else(|| shown("The app has changed since it sent the request."))?;
-        Ok((request, ticket.origin))
+        Ok((request, ticket.hint, ticket.origin))
     }
 
     /// Resource, scopes, power.
@@ -234,6 +238,7 @@ impl Engine {
         &self,
         client: Client,
         request: AuthorizationRequest,
+        hint: Option<Hint>,
         origin: Origin,
     ) -> Result<Asked, NotAsked> {
         let returned = Returned::of(self, &client, &request.redirect, request.state.as_deref());
@@ -256,6 +261,7 @@ impl Engine {
             resource,
             scopes,
             power,
+            hint,
             origin,
         })
     }
@@ -284,11 +290,16 @@ impl Engine {
         }
     }
 
-    /// OIDC-06, OIDC-07.
+    /// OIDC-06, OIDC-07, OIDC-08.
     fn must_sign_in(&self, asked: &Asked, session: &Session) -> bool {
         let prompt = asked.request.prompt;
         if prompt.login || prompt.select_account {
             return true;
+        }
+        match &asked.hint {
+            Some(Hint::Nobody) => return true,
+            Some(Hint::Person(person)) if *person != session.user => return true,
+            Some(Hint::Person(_)) | None => {}
         }
         let max_age = asked
             .request
@@ -305,6 +316,12 @@ impl Engine {
         session: &Session,
         user: &User,
     ) -> Reply {
+        // Whoever has just signed in is not the person that the client meant (OIDC-08).
+        if matches!(&asked.hint, Some(Hint::Person(person)) if *person != user.id) {
+            let error = OAuthError::new(ErrorCode::LoginRequired, "somebody else is signed in");
+            let error = asked.for_client(self, error);
+            return self.tell(error, browser).await.into();
+        }
         match self.remembered(&asked, user).await {
             Ok(true) => self
                 .approve(&asked, asked.scopes.clone(), session, user, Asking::Before)

@@ -8,7 +8,7 @@
 //! |--------------------------------------------|------|
 //! | who is this client, by either door         | [`clients`] |
 //! | `POST /register`, RFC 7592                 | [`register`], [`registration`] |
-//! | `/authorize`, PAR, consent, sign-in, set-up | [`authorize`], [`push`], [`consent`], [`sign_in`], [`setup`] |
+//! | `/authorize`, PAR, consent, sign-in, set-up | [`authorize`], [`hint`], [`push`], [`consent`], [`sign_in`], [`setup`] |
 //! | `POST /token`                              | [`token`], [`redeem`], [`refresh`], [`machine`], [`issue`] |
 //! | revocation, introspection, userinfo        | [`revoke`], [`introspect`], [`userinfo`] |
 //! | live settings, keys                        | [`settings`], [`keys`] |
@@ -21,6 +21,7 @@ mod clients;
 mod clock;
 mod consent;
 mod engine;
+mod hint;
 mod initial_tokens;
 mod introspect;
 mod issue;

@@ -68,13 +68,14 @@ impl Engine {
                 })?;
         let request = AuthorizationRequest::read(&params, redirect)?;
         // PAR-02: everything that authorize would judge, now.
+        let hint = self.read_hint(&params, &client);
         let origin = self.new_origin(Some(authenticated.method));
-        let asked = self
-            .understand(client, request, origin)
-            .map_err(|failure| match failure {
-                NotAsked::Return(told) => Problem::from(told.error),
-                NotAsked::Show(_) => invalid("the request is not valid"),
-            })?;
+        let asked =
+            self.understand(client, request, hint, origin)
+                .map_err(|failure| match failure {
+                    NotAsked::Return(told) => Problem::from(told.error),
+                    NotAsked::Show(_) => invalid("the request is not valid"),
+                })?;
         let binding = [0; 16];
         let ticket = Ticket::of(&asked, binding);
         let sealed = self.seal_ticket(Kind::PushedRequest, &ticket);

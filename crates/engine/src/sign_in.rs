@@ -177,7 +177,7 @@ impl Engine {
         let request = ticket
             .request(&client.metadata.redirect_uris)
             .ok_or_else(moved)?;
-        match self.understand(client, request, ticket.origin) {
+        match self.understand(client, request, ticket.hint.clone(), ticket.origin) {
             Ok(asked) => Ok(asked),
             Err(failure) => Err(self.refuse(failure, browser).await),
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use vestibule_protocol::{
     authorize::{AuthorizationRequest, Prompt},
     client_metadata::AuthMethod,
-    ids::TicketId,
+    ids::{TicketId, UserId},
     pkce::CodeChallenge,
     redirect_uri::{RedirectUri, TrustedRedirect},
     resource_indicator::ResourceUri,
@@ -24,7 +24,7 @@ use vestibule_seal::{
     constant_time_eq, sha256,
 };
 
-use crate::{Engine, authorize::Asked};
+use crate::{Engine, authorize::Asked, hint::Hint};
 
 const VERSION: u8 = 2;
 /// How long a person may take.
@@ -72,6 +72,7 @@ pub(crate) struct Ticket {
     pub(crate) prompt: Prompt,
     pub(crate) max_age: Option<u64>,
     pub(crate) login_hint: Option<String>,
+    pub(crate) hint: Option<Hint>,
 }
 
 /// The binding of a cookie's value.
@@ -99,6 +100,7 @@ impl Ticket {
             prompt: request.prompt,
             max_age: request.max_age,
             login_hint: request.login_hint.clone(),
+            hint: asked.hint.clone(),
         }
     }
 
@@ -150,6 +152,13 @@ impl Ticket {
         w.option(self.nonce.as_deref(), text);
         w.option(self.max_age, Writer::varint);
         w.option(self.login_hint.as_deref(), text);
+        w.option(self.hint.as_ref(), |w, hint| match hint {
+            Hint::Nobody => w.bool(false),
+            Hint::Person(id) => {
+                w.bool(true);
+                w.str(id.as_str());
+            }
+        });
         w.option(self.origin.pushed_by.map(AuthMethod::as_str), text);
         w.varint(self.origin.since.seconds());
         w.finish()
@@ -194,6 +203,13 @@ impl Ticket {
             nonce: r.option(text)?,
             max_age: r.option(Reader::varint)?,
             login_hint: r.option(text)?,
+            hint: r.option(|r| {
+                if r.bool()? {
+                    Ok::<_, ReadError>(Hint::Person(UserId::new(r.str()?)))
+                } else {
+                    Ok(Hint::Nobody)
+                }
+            })?,
         };
         ticket.origin.pushed_by =
             r.option(|r| AuthMethod::parse(r.str()?).ok_or(ReadError::Text))?;

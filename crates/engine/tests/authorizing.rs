@@ -1,5 +1,7 @@
 //! `/authorize`: what is shown, what is returned and where, and what a person is asked.
 
+#![expect(clippy::unwrap_used, reason = "what surprises a test should end it")]
+
 mod support;
 
 use std::sync::atomic::Ordering;
@@ -8,6 +10,7 @@ use serde_json::json;
 use support::{visit::*, *};
 use vestibule_engine::{Badge, ClientHost, FailureStatus, SettingsChange, Step};
 use vestibule_protocol::{
+    ids::GrantId,
     redirect_uri::RedirectKind,
     trust::{CimdMode, Standing},
 };
@@ -229,6 +232,84 @@ async fn prompt_and_max_age() {
     let registered = hub.register(&public_client()).await;
     let step = Visit::new(&hub).ask(registered.client_id(), &silent).await;
     assert_eq!(word(&step), "leave login_required");
+}
+
+/// An ID Token for a person who said yes to a client.
+async fn id_token(hub: &Hub, client_id: &str, person: &str) -> String {
+    let mut visit = Visit::signed_in(hub, person).await;
+    let scope = [("scope", "openid mcp:read"), ("prompt", "consent")];
+    let page = consent(visit.ask(client_id, &scope).await);
+    let location = redirect(visit.allow(&page, &["openid", "mcp:read"]).await);
+    let given = Given {
+        code: answer(&location, "code").unwrap(),
+        client_id: client_id.to_owned(),
+        grant: GrantId::new("g_unknown"),
+    };
+    hub.redeem(&given).await.unwrap().id_token.unwrap()
+}
+
+/// OIDC-08: `id_token_hint` says who must be signed in, by an ID Token that this hub once signed for
+/// this client; whatever else it is names nobody, and nobody signed in is enough then.
+#[tokio::test]
+async fn an_id_token_hint_says_who_must_be_signed_in() {
+    let hub = Hub::start().await;
+    hub.add_user("ada").await;
+    hub.add_user("bea").await;
+    hub.add_standing("trusted", Standing::Verified, CALLBACK)
+        .await;
+    hub.add_standing("other", Standing::Verified, CALLBACK)
+        .await;
+    let ada = id_token(&hub, "trusted", "ada").await;
+    let bea = id_token(&hub, "trusted", "bea").await;
+    let for_another = id_token(&hub, "other", "ada").await;
+    let elsewhere = Hub::start().await;
+    elsewhere
+        .add_standing("trusted", Standing::Verified, CALLBACK)
+        .await;
+    let of_another_hub = id_token(&elsewhere, "trusted", "ada").await;
+    let (_, _, tokens) = hub.public_session().await;
+    let tampered = ada.replacen('.', ".e", 1);
+    // Long after all of them have run out.
+    hub.advance(30 * 24 * 3600).await;
+    let scope = ("scope", "openid mcp:read");
+    #[rustfmt::skip]
+    let rows = [
+        // hint                    shows as ada signed in, and with prompt=none
+        ("",                       "code",    "code"),
+        (&ada,                     "code",    "code"),
+        (&bea,                     "sign-in", "redirect login_required"),
+        (&for_another,             "sign-in", "redirect login_required"),
+        (&of_another_hub,          "sign-in", "redirect login_required"),
+        (&tokens.access_token,     "sign-in", "redirect login_required"),
+        (&tampered,                "sign-in", "redirect login_required"),
+        ("ada",                    "sign-in", "redirect login_required"),
+    ];
+    let mut visit = Visit::signed_in(&hub, "ada").await;
+    for (hint, shown, silent) in rows {
+        let hinted = [scope, ("id_token_hint", hint)];
+        assert_eq!(word(&visit.ask("trusted", &hinted).await), shown, "{hint}");
+        let hinted = [scope, ("id_token_hint", hint), ("prompt", "none")];
+        assert_eq!(word(&visit.ask("trusted", &hinted).await), silent, "{hint}");
+        let list = request("trusted", &hinted);
+        let pushed = hub.engine.push(&list, None, &source()).await.unwrap();
+        let uri = [("request_uri", pushed.request_uri.as_str())];
+        assert_eq!(word(&visit.ask("trusted", &uri).await), silent, "{hint}");
+    }
+    // Who signs in now is who was meant, or the client hears that it is not.
+    #[rustfmt::skip]
+    let rows = [
+        (ada.as_str(), "ada", "code"),
+        (&ada,         "bea", "redirect login_required"),
+        ("ada",        "bea", "code"),
+    ];
+    for (hint, person, expected) in rows {
+        let mut visit = Visit::new(&hub);
+        let hinted = [scope, ("id_token_hint", hint)];
+        let page = sign_in(visit.ask("trusted", &hinted).await);
+        assert_eq!(page.username, "", "a hint fills in no name");
+        let step = visit.sign_in(&page, person, PASSWORD).await;
+        assert_eq!(word(&step), expected, "{hint} {person}");
+    }
 }
 
 /// AC-11, A7, R4, R5: a "yes" counts again only where the redirect proves who asks and somebody vouches.

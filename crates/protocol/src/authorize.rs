@@ -48,6 +48,11 @@ impl AuthorizeParams {
         self.0.get("state")
     }
 
+    /// An ID Token that says who should be signed in (OIDC-08); nothing here can read it.
+    pub fn id_token_hint(&self) -> Option<&str> {
+        self.0.get("id_token_hint")
+    }
+
     /// The pairs, for pushing a request.
     pub fn form(&self) -> &Form {
         &self.0

@@ -76,6 +76,7 @@ const AUTHORIZE: &[&str] = &[
     "prompt",
     "max_age",
     "login_hint",
+    "id_token_hint",
     "response_mode",
     "request_uri",
     "request",
