@@ -33,7 +33,7 @@ use crate::{
     introspect::VerifiedTokens,
     keys::{self, Keys},
     password::PasswordPool,
-    throttle::{Meter, Throttle},
+    throttle::{FamiliarSources, Meter, Throttle},
 };
 
 /// How old a snapshot may be before the node refuses to decide (design section 10).
@@ -117,6 +117,7 @@ pub struct Engine {
     pub(crate) documents: Arc<dyn Documents>,
     pub(crate) config: EngineConfig,
     pub(crate) throttle: Throttle,
+    pub(crate) familiar: FamiliarSources,
     pub(crate) passwords: PasswordPool,
     pub(crate) replays: ReplayCache,
     pub(crate) verified: VerifiedTokens,
@@ -149,6 +150,7 @@ impl Engine {
         let live = Live::build(settings, Arc::new(keys), &config);
         let engine = Self {
             throttle: Throttle::new(config.limits_enabled),
+            familiar: FamiliarSources::new(),
             passwords: PasswordPool::new(),
             replays: ReplayCache::new(),
             verified: VerifiedTokens::new(),

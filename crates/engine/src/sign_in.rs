@@ -190,13 +190,19 @@ impl Engine {
     ) -> Result<User, SignInFailure> {
         let source = browser.source.bucket();
         let account = name_meter(&form.username);
+        let prefix = browser.source.wide_bucket();
         let throttled = |seconds| SignInFailure::Person(SignInProblem::Throttled { seconds });
-        // GEN-13, P16: slower for this source and this account, never locked.
+        // GEN-13, P16: slower for this source and this account, never locked; and where guesses
+        // are spread over many sources, slower for all that the account is not known to come from.
         // Counted before the hash is computed, or tries at the same time would all be let
         // through; a right password takes its count back.
         let meters = [
             (Meter::SignInSource, source),
             (Meter::SignInAccount, account ^ source),
+            (
+                Meter::SignInAccountWide,
+                self.familiar.wide_key(account, prefix),
+            ),
         ];
         for (meter, key) in meters {
             self.peek_rate(meter, key).map_err(throttled)?;
@@ -219,6 +225,7 @@ impl Engine {
                 for (meter, key) in meters {
                     self.uncount_rate(meter, key);
                 }
+                self.familiar.remember(account, prefix);
                 Ok(user)
             }
             other => {

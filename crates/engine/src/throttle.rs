@@ -20,8 +20,10 @@ pub(crate) enum Meter {
     Register,
     /// Registrations of one wider prefix.
     RegisterWide,
-    /// Failed sign-ins for one account.
+    /// Failed sign-ins for one account, of one source.
     SignInAccount,
+    /// Failed sign-ins for one account, of all sources that it is not known to come from.
+    SignInAccountWide,
     /// Failed sign-ins of one source.
     SignInSource,
 }
@@ -34,6 +36,7 @@ impl Meter {
             Self::Register => (60, 1_000),
             Self::RegisterWide => (600, 100),
             Self::SignInAccount => (10, 6_000),
+            Self::SignInAccountWide => (50, 10_000),
             Self::ClientAuth | Self::SignInSource => (20, 3_000),
         }
     }
@@ -104,9 +107,60 @@ impl Throttle {
     }
 }
 
+/// Where accounts have signed in from: the prefix of the source, while this process remembers it.
+///
+/// Only a right password gets an entry in, so strangers cannot fill it.
+#[derive(Debug)]
+pub(crate) struct FamiliarSources {
+    seen: Cache<(u64, u64), ()>,
+}
+
+/// Pairs remembered at most: about 6 MB.
+const FAMILIAR_MAX: usize = 100_000;
+
+impl FamiliarSources {
+    pub(crate) fn new() -> Self {
+        Self {
+            seen: Cache::new(FAMILIAR_MAX),
+        }
+    }
+
+    /// The account has signed in from this prefix.
+    pub(crate) fn remember(&self, account: u64, prefix: u64) {
+        self.seen.insert((account, prefix), ());
+    }
+
+    /// The key of [`Meter::SignInAccountWide`]: strangers share one, whatever their number, and a
+    /// prefix that the account is known to come from has its own. So guesses of strangers slow
+    /// strangers only.
+    pub(crate) fn wide_key(&self, account: u64, prefix: u64) -> u64 {
+        match self.seen.get(&(account, prefix)) {
+            Some(()) => account ^ prefix.rotate_left(29),
+            None => account,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// P16: one place where the account was seen is set apart, for that account only.
+    #[test]
+    fn a_familiar_prefix_has_a_meter_of_its_own() {
+        let familiar = FamiliarSources::new();
+        let (ada, bea, home, office) = (1, 2, 70, 80);
+        assert_eq!(familiar.wide_key(ada, home), familiar.wide_key(ada, office));
+        familiar.remember(ada, home);
+        let keys = [
+            familiar.wide_key(ada, home),
+            familiar.wide_key(ada, office),
+            familiar.wide_key(bea, home),
+        ];
+        assert_eq!(keys[1..], [ada, bea]);
+        assert!(keys[0] != ada && keys[0] != bea);
+        assert_eq!(familiar.wide_key(ada, 81), ada);
+    }
 
     /// GEN-13, P16: a burst passes, then one event per interval; waiting never grows without end.
     #[test]

@@ -170,6 +170,50 @@ async fn guessing_is_slowed_and_nobody_is_locked_out() {
     assert!(matches!(step, Step::SignedIn(_)), "{step:?}");
 }
 
+/// One try of somebody at this address.
+async fn try_from(hub: &Hub, ip: &str, name: &str, password: &str) -> Option<SignInProblem> {
+    let mut visit = Visit::new(hub);
+    visit.browser.source = source_of(ip);
+    let page = plain_sign_in(&mut visit).await;
+    match visit.sign_in(&page, name, password).await {
+        Step::SignedIn(_) => None,
+        step => problem(step).1,
+    }
+}
+
+/// GEN-13, P16: guesses that come from many networks are slowed for the account as a whole; where it
+/// has signed in before it is not, another account is not, and whoever waits gets in from anywhere.
+#[tokio::test]
+async fn guesses_spread_over_many_sources_are_slowed_where_nobody_is_known() {
+    let hub = Hub::builder().limits().start().await;
+    hub.add_user("ada").await;
+    hub.add_user("bea").await;
+    assert_eq!(try_from(&hub, "192.0.2.7", "ada", PASSWORD).await, None);
+    let wrong = Some(SignInProblem::WrongNameOrPassword);
+    for n in 0..50 {
+        let stranger = format!("198.18.{n}.1");
+        assert_eq!(try_from(&hub, &stranger, "Ada", "guess").await, wrong);
+    }
+    let slowed = try_from(&hub, "198.18.99.1", "ada", "guess").await;
+    let Some(SignInProblem::Throttled { seconds }) = slowed else {
+        panic!("{slowed:?}");
+    };
+    assert!(seconds <= 20, "{seconds}");
+    let new = try_from(&hub, "2001:db8::1", "ada", PASSWORD).await;
+    assert_eq!(new, slowed, "the right one from a place that is new");
+    // Another address of the known network, a wrong password there, and then the right one.
+    assert_eq!(try_from(&hub, "192.0.2.99", "ada", "typo").await, wrong);
+    assert_eq!(try_from(&hub, "192.0.2.99", "ada", PASSWORD).await, None);
+    assert_eq!(try_from(&hub, "198.18.99.1", "bea", PASSWORD).await, None);
+    hub.advance(seconds).await;
+    assert_eq!(try_from(&hub, "2001:db8::1", "ada", PASSWORD).await, None);
+    // It is known there now; the strangers have one guess for the time that has passed.
+    assert_eq!(try_from(&hub, "198.18.98.1", "ada", "guess").await, wrong);
+    let slowed = try_from(&hub, "198.18.97.1", "ada", "guess").await;
+    assert!(matches!(slowed, Some(SignInProblem::Throttled { .. })));
+    assert_eq!(try_from(&hub, "2001:db8::2", "ada", PASSWORD).await, None);
+}
+
 async fn plain_sign_in(visit: &mut Visit<'_>) -> vestibule_engine::SignInPage {
     let reply = visit.hub.engine.sign_in_page(&visit.browser).await;
     sign_in(walk::follow(&mut visit.browser, reply))
