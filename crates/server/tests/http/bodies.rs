@@ -1,5 +1,7 @@
 //! Exact error bodies and their headers, as programs parse them.
 
+use std::sync::atomic::Ordering;
+
 use axum::{body::Body, http::StatusCode};
 use serde_json::json;
 use vestibule_engine::SettingsChange;
@@ -7,7 +9,10 @@ use vestibule_protocol::trust::DcrMode;
 
 use crate::{
     coverage::all_routes,
-    support::{Answer, CALLBACK, Hub, RS_BASIC, encode, public_client, request},
+    support::{
+        Answer, Browser, CALLBACK, DOCUMENT, Form, Hub, RS_BASIC, VERIFIER, authorize_pairs,
+        encode, public_client, request,
+    },
 };
 
 const JSON: &str = "application/json";
@@ -395,7 +400,7 @@ async fn a_parameter_that_is_there_twice_is_refused() {
         ("client_id", client_id.as_str()),
         ("code", "vco_unknown"),
         ("redirect_uri", CALLBACK),
-        ("code_verifier", crate::support::VERIFIER),
+        ("code_verifier", VERIFIER),
         ("resource", "https://a.example/"),
         ("resource", "https://b.example/"),
     ];
@@ -410,9 +415,9 @@ async fn a_broken_store_is_not_the_client_s_fault() {
     let hub = Hub::start().await;
     let client_id = hub.registered(&public_client()).await;
     hub.add_user("ada").await;
-    let mut browser = crate::support::Browser::default();
+    let mut browser = Browser::default();
     let page = browser.reach_consent(&hub, &client_id, "ada").await;
-    let form = crate::support::Form::of(&page.text()).set("decision", "approve");
+    let form = Form::of(&page.text()).set("decision", "approve");
     hub.break_store().await;
     let answer = browser.submit(&hub, &form).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
@@ -421,4 +426,110 @@ async fn a_broken_store_is_not_the_client_s_fault() {
     // Who only reads or seals goes on.
     let answer = hub.register(&public_client()).await;
     assert_eq!(answer.status, StatusCode::CREATED);
+}
+
+/// One request for each endpoint that asks who a client is.
+async fn ask_everywhere(hub: &Hub, id: &str) -> Vec<(String, Answer)> {
+    let mut answers = Vec::new();
+    let authorize = authorize_pairs(id);
+    let path = format!("/authorize?{}", encode(&authorize));
+    answers.push(("GET /authorize".to_owned(), hub.get(&path).await));
+    for (path, pairs) in [
+        ("/authorize", authorize.clone()),
+        ("/par", authorize),
+        (
+            "/token",
+            vec![
+                ("grant_type", "authorization_code"),
+                ("client_id", id),
+                ("code", "vco_unknown"),
+                ("code_verifier", VERIFIER),
+            ],
+        ),
+        (
+            "/token",
+            vec![
+                ("grant_type", "refresh_token"),
+                ("client_id", id),
+                ("refresh_token", "rt_unknown"),
+            ],
+        ),
+        (
+            "/token",
+            vec![("grant_type", "client_credentials"), ("client_id", id)],
+        ),
+        ("/revoke", vec![("client_id", id), ("token", "unknown")]),
+        ("/introspect", vec![("client_id", id), ("token", "unknown")]),
+    ] {
+        let what = format!("POST {path} {:?}", pairs.first());
+        answers.push((what, hub.post(path, &pairs).await));
+    }
+    let escaped: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
+    for method in ["GET", "PUT", "DELETE"] {
+        let path = format!("/register/{escaped}");
+        let asked = request(method, &path)
+            .header("content-type", JSON)
+            .header("authorization", "Bearer vrt_unknown")
+            .body(Body::from("{}"));
+        let answer = hub.send(asked.unwrap()).await;
+        answers.push((format!("{method} /register/…"), answer));
+    }
+    answers
+}
+
+/// R17, P11, CIMD-73: a look-up that fails is our trouble at every endpoint: 503 with `Retry-After`,
+/// never "unknown", and never a step on to the seal or the document. Afterwards everything goes on.
+#[tokio::test]
+async fn a_client_look_up_that_fails_makes_nobody_unknown() {
+    let hub = Hub::start().await;
+    hub.add_resource_server().await;
+    hub.add_user("ada").await;
+    hub.serve_document(&json!({}));
+    let sealed = hub.registered(&public_client()).await;
+    let mut browser = Browser::default();
+    let page = browser.reach_consent(&hub, &sealed, "ada").await;
+    let decision = Form::of(&page.text()).set("decision", "approve");
+    let ids = ["rs", &sealed, DOCUMENT, "nobody"];
+    for id in ids {
+        for (what, answer) in ask_everywhere(&hub, id).await {
+            assert!(!answer.status.is_server_error(), "{id} {what}: {answer:?}");
+        }
+    }
+    let fetched = hub.documents.document_asks.load(Ordering::SeqCst);
+    assert!(fetched > 0);
+    hub.hide_clients();
+    for id in ids {
+        for (what, answer) in ask_everywhere(&hub, id).await {
+            let what = format!("{id} {what}");
+            assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{what}");
+            let wait: u64 = answer.header("retry-after").parse().unwrap();
+            assert!((1..=60).contains(&wait), "{what}: {wait}");
+            assert_eq!(answer.location(), "", "{what}");
+            assert!(!answer.text().contains("invalid_client"), "{what}");
+            if !what.contains("/authorize") {
+                let code = "temporarily_unavailable";
+                assert_error(&answer, StatusCode::SERVICE_UNAVAILABLE, code, &what);
+            }
+        }
+    }
+    let basic = [("authorization", RS_BASIC)];
+    let answer = hub
+        .post_with("/introspect", &[("token", "unknown")], &basic)
+        .await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    let answer = browser.submit(&hub, &decision).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_ne!(answer.header("retry-after"), "");
+    let asked = hub.documents.document_asks.load(Ordering::SeqCst);
+    assert_eq!(
+        asked, fetched,
+        "a look-up that failed went on to a document"
+    );
+    hub.show_clients();
+    let answer = hub
+        .post_with("/introspect", &[("token", "unknown")], &basic)
+        .await;
+    assert_eq!(answer.json(), json!({"active": false}));
+    let answer = browser.submit(&hub, &decision).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text());
 }

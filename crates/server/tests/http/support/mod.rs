@@ -74,7 +74,7 @@ pub(crate) struct Hub {
     pub(crate) documents: Arc<FakeDocuments>,
     store: Arc<SqliteStore>,
     host: String,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// An answer, read to its end.
@@ -183,7 +183,7 @@ impl Hub {
             documents,
             store,
             host,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -323,6 +323,22 @@ impl Hub {
     /// Let time pass without the hub looking at its store.
     pub(crate) fn stall(&self, seconds: u64) {
         self.clock.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    /// Take the table of clients away, as far as the store can see: each look-up fails.
+    pub(crate) fn hide_clients(&self) {
+        self.alter("ALTER TABLE clients RENAME TO hidden_clients");
+    }
+
+    /// And bring it back.
+    pub(crate) fn show_clients(&self) {
+        self.alter("ALTER TABLE hidden_clients RENAME TO clients");
+    }
+
+    fn alter(&self, sql: &str) {
+        let file = self.folder.path().join("hub.db");
+        let other = rusqlite::Connection::open(file).unwrap();
+        other.execute_batch(sql).unwrap();
     }
 
     /// End the store's writer: whatever has to be written fails from now on.
