@@ -55,6 +55,12 @@ macro_rules! events {
 }
 
 events! {
+    /// A person asked that an admin approve a client.
+    ApprovalAsked = "approval-asked",
+    /// An admin approved or denied what waited.
+    ApprovalDecided = "approval-decided",
+    /// The catalogue of known clients was replaced.
+    CatalogueChanged = "catalogue-changed",
     /// A stored client was blocked.
     ClientBlocked = "client-blocked",
     /// A stored client's metadata was replaced.
@@ -63,14 +69,30 @@ events! {
     ClientMade = "client-made",
     /// A client was deleted.
     ClientRemoved = "client-removed",
+    /// A person reported a client.
+    ClientReported = "client-reported",
+    /// Registered clients were linked to the document client that takes their place.
+    ClientSuperseded = "client-superseded",
     /// A code was shown again by its own client.
     CodeReplayed = "code-replayed",
     /// A code became tokens.
     CodeRedeemed = "code-redeemed",
     /// A person said no.
     ConsentDenied = "consent-denied",
+    /// A client's document is not what it was.
+    DocumentChanged = "document-changed",
+    /// A client asked to prove that a domain is its own.
+    DomainVerificationAsked = "domain-verification-asked",
+    /// A proof that stood was not found; it stands a little longer.
+    DomainVerificationFailing = "domain-verification-failing",
+    /// A proof was not found for too long, or was taken back.
+    DomainVerificationLost = "domain-verification-lost",
+    /// A client proved that a domain is its own.
+    DomainVerified = "domain-verified",
     /// A person said yes.
     GrantGiven = "grant-given",
+    /// A registered client's grant ended because its successor got one in its place.
+    GrantMoved = "grant-moved",
     /// A grant was taken back.
     GrantRevoked = "grant-revoked",
     /// An initial access token was made.
@@ -79,14 +101,22 @@ events! {
     InitialTokenRemoved = "initial-token-removed",
     /// Signing or sealing keys changed.
     KeysChanged = "keys-changed",
+    /// The policies were replaced.
+    PolicyChanged = "policy-changed",
     /// An old refresh token came back; its family died.
     RefreshReuse = "refresh-reuse",
     /// Live settings changed.
     SettingsChanged = "settings-changed",
     /// The first account was made with the set-up link.
     SetUp = "set-up",
+    /// An admin vouched for somebody, or blocked them.
+    StandingGiven = "standing-given",
+    /// An admin took that back.
+    StandingTaken = "standing-taken",
     /// The database lost commits: a token was newer than its row.
     StoreWentBack = "store-went-back",
+    /// Registered clients are no longer linked to a successor.
+    SupersessionRemoved = "supersession-removed",
     /// A token was revoked by its client.
     TokenRevoked = "token-revoked",
     /// An account changed.

@@ -131,6 +131,23 @@ impl Resources {
         self.0.iter().find(|spec| spec.uri.is_equivalent(uri))
     }
 
+    /// The single resource under a bare origin, for clients that send the origin of a host in place
+    /// of the resource's path (QUIRK-27). None for anything but an origin, for the origin itself
+    /// being a resource, and where several are under it: never a guess, never a prefix (RI-10).
+    pub fn single_under_origin(&self, uri: &ResourceUri) -> Option<&ResourceSpec> {
+        let asked = Url::parse(&uri.canonical).ok()?;
+        if asked.path() != "/" || asked.query().is_some() || self.find(uri).is_some() {
+            return None;
+        }
+        let mut under = self.0.iter().filter(|spec| {
+            Url::parse(&spec.uri.canonical).is_ok_and(|url| url.origin() == asked.origin())
+        });
+        match (under.next(), under.next()) {
+            (Some(only), None) => Some(only),
+            _ => None,
+        }
+    }
+
     /// What a client means that names none: the only one, or the configured default (QUIRK-26).
     pub fn fallback(&self) -> Option<&ResourceSpec> {
         match self.0.as_slice() {
@@ -179,6 +196,47 @@ mod tests {
             uri("HTTPS://H.example/mcp").as_str(),
             "HTTPS://H.example/mcp"
         );
+    }
+
+    /// QUIRK-27, RI-10: an origin stands for the one resource under it, and nothing else does.
+    #[test]
+    fn an_origin_stands_for_the_single_resource_under_it() {
+        let spec = |raw: &str| ResourceSpec {
+            uri: uri(raw),
+            name: String::new(),
+            scopes: vec![],
+            default: false,
+        };
+        let known = Resources::new(vec![
+            spec("https://one.example/mcp"),
+            spec("https://two.example/a"),
+            spec("https://two.example/b"),
+            spec("https://root.example"),
+            spec("https://port.example:8443/mcp"),
+        ]);
+        #[rustfmt::skip]
+        let rows = [
+            ("https://one.example",           Some("https://one.example/mcp")),
+            ("https://one.example/",          Some("https://one.example/mcp")),
+            ("HTTPS://ONE.example:443",       Some("https://one.example/mcp")),
+            ("https://port.example:8443",     Some("https://port.example:8443/mcp")),
+            ("http://one.example",            None),
+            ("https://one.example:8443",      None),
+            ("https://one.example/other",     None),
+            ("https://one.example/mcp",       None),
+            ("https://one.example/mcp/x",     None),
+            ("https://one.example/?x=1",      None),
+            ("https://one.example.evil",      None),
+            ("https://evil.one.example",      None),
+            ("https://two.example",           None),
+            ("https://root.example",          None),
+            ("https://port.example",          None),
+            ("https://unknown.example",       None),
+        ];
+        for (asked, expected) in rows {
+            let found = known.single_under_origin(&uri(asked));
+            assert_eq!(found.map(|spec| spec.uri.as_str()), expected, "{asked}");
+        }
     }
 
     /// RI-01, PRM-01: what is no resource.

@@ -17,7 +17,7 @@ use crate::{SqliteStore, rows};
 impl AuditLog for SqliteStore {
     async fn audit_rows(&self, before: Option<u64>, rows_max: usize) -> Result<Vec<AuditRow>> {
         let before = before.map_or(i64::MAX, rows::number);
-        let limit = i64::try_from(rows_max).unwrap_or(i64::MAX);
+        let limit = rows::limit(rows_max);
         self.readers.read(|connection| {
             connection
                 .prepare_cached("SELECT * FROM audit WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2")?

@@ -2,13 +2,13 @@
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, params};
-use vestibule_protocol::{client_id::ClientKey, time::Timestamp};
+use vestibule_protocol::{client_id::ClientKey, time::Timestamp, trust::Door};
 use vestibule_store::{
     AuditEntry, ClientStore, Result,
     clients::{Added, ClientChange, ClientLookup, Replaced, StoredClient},
 };
 
-use crate::{SqliteStore, rows};
+use crate::{SqliteStore, rows, verifications, versions};
 
 /// A tombstone against this key: blocked or gone. It stands until the sweep takes it.
 pub(crate) fn tombstone(c: &Connection, key: &ClientKey) -> rusqlite::Result<Option<bool>> {
@@ -48,6 +48,9 @@ impl ClientStore for SqliteStore {
                 if tombstone(c, &client.key)?.is_some() || !rows::insert_client(c, &client)? {
                     return Ok(Added::Taken);
                 }
+                if client.door == Door::Admin {
+                    versions::lists_moved(c)?;
+                }
                 rows::audit(c, &audit)?;
                 Ok(Added::Done)
             })
@@ -64,24 +67,31 @@ impl ClientStore for SqliteStore {
         let key = *key;
         self.writer
             .run(move |c| {
-                let replaced = c
+                let door = c
                     .prepare_cached(
                         "UPDATE clients SET metadata = ?3, management_hash = ?4, secret_hash = ?5, \
-                         version = version + 1 WHERE key = ?1 AND version = ?2",
+                         version = version + 1 WHERE key = ?1 AND version = ?2 RETURNING door",
                     )?
-                    .execute(params![
-                        key.as_bytes(),
-                        rows::number(version),
-                        change.metadata.encode_stored(),
-                        change.management_hash,
-                        change.secret_hash,
-                    ])?;
-                if replaced == 0 {
+                    .query_row(
+                        params![
+                            key.as_bytes(),
+                            rows::number(version),
+                            change.metadata.encode_stored(),
+                            change.management_hash,
+                            change.secret_hash,
+                        ],
+                        rows::door,
+                    )
+                    .optional()?;
+                let Some(door) = door else {
                     return Ok(if is_stored(c, &key)? {
                         Replaced::Stale
                     } else {
                         Replaced::Gone
                     });
+                };
+                if door == Door::Admin {
+                    versions::lists_moved(c)?;
                 }
                 if change.ends_codes {
                     end_codes(c, &key)?;
@@ -102,25 +112,25 @@ impl ClientStore for SqliteStore {
         let key = *key;
         self.writer
             .run(move |c| {
-                let removed =
-                    c.execute("DELETE FROM clients WHERE key = ?1", [key.as_bytes()])? == 1;
+                let removed = c
+                    .prepare_cached("DELETE FROM clients WHERE key = ?1 RETURNING door")?
+                    .query_row([key.as_bytes()], rows::door)
+                    .optional()?;
                 c.execute(
                     "INSERT INTO tombstones VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE \
                      SET until = max(until, excluded.until), blocked = max(blocked, excluded.blocked)",
                     params![key.as_bytes(), rows::seconds(until), block],
                 )?;
+                end_all(c, &key)?;
+                if verifications::revoke_all(c, &key)? || removed == Some(Door::Admin) {
+                    versions::lists_moved(c)?;
+                }
                 c.execute(
-                    "UPDATE grants SET revoked = 1, version = version + 1 \
-                     WHERE client = ?1 AND revoked = 0",
+                    "DELETE FROM document_changes WHERE client = ?1",
                     [key.as_bytes()],
                 )?;
-                c.execute(
-                    "UPDATE families SET revoked = 1 WHERE client = ?1 AND revoked = 0",
-                    [key.as_bytes()],
-                )?;
-                end_codes(c, &key)?;
                 rows::audit(c, &audit)?;
-                Ok(removed)
+                Ok(removed.is_some())
             })
             .await
     }
@@ -133,7 +143,7 @@ impl ClientStore for SqliteStore {
         let (time, key) = before.map_or((i64::MAX, [0; 32]), |(time, key)| {
             (rows::seconds(time), *key.as_bytes())
         });
-        let limit = i64::try_from(rows_max).unwrap_or(i64::MAX);
+        let limit = rows::limit(rows_max);
         self.readers.read(|c| {
             c.prepare_cached(
                 "SELECT * FROM clients WHERE created_at < ?1 OR (created_at = ?1 AND key > ?2) \
@@ -150,6 +160,19 @@ impl ClientStore for SqliteStore {
             .read(|c| c.query_row("SELECT count(*) FROM clients", [], |r| r.get(0)))?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
+}
+
+/// Everything that people allowed a client ends: grants, families, codes, remembered consent.
+pub(crate) fn end_all(c: &Connection, key: &ClientKey) -> rusqlite::Result<()> {
+    c.execute(
+        "UPDATE grants SET revoked = 1, version = version + 1 WHERE client = ?1 AND revoked = 0",
+        [key.as_bytes()],
+    )?;
+    c.execute(
+        "UPDATE families SET revoked = 1 WHERE client = ?1 AND revoked = 0",
+        [key.as_bytes()],
+    )?;
+    end_codes(c, key)
 }
 
 /// DCRM-18: unredeemed codes and remembered consent end.

@@ -12,13 +12,14 @@ use vestibule_protocol::{
 };
 use vestibule_store::{
     AuditEntry, GrantStore, Result,
+    clients::StoredClient,
     grants::{Approval, Approved, Assertion, Code, CodeSpending, Grant, NewFamily, Spent},
 };
 
 use crate::{
     SqliteStore,
     clients::{is_stored, tombstone},
-    rows,
+    rows, standings, supersessions,
 };
 
 #[async_trait]
@@ -109,7 +110,7 @@ impl GrantStore for SqliteStore {
 
     async fn list_grants(&self, user: &UserId, rows_max: usize) -> Result<Vec<Grant>> {
         let columns = rows::GRANT_COLUMNS;
-        let limit = i64::try_from(rows_max).unwrap_or(i64::MAX);
+        let limit = rows::limit(rows_max);
         self.readers.read(|c| {
             c.prepare_cached(&format!(
                 "SELECT {columns} FROM grants g WHERE g.user = ?1 AND g.revoked = 0 \
@@ -135,9 +136,10 @@ fn approve(c: &Connection, approval: &Approval) -> rusqlite::Result<Approved> {
         code,
         ..
     } = approval;
-    // The tombstone is looked at first, so that nothing has to be undone. A client of an admin is
-    // never made here: without a row it was removed.
+    // Tombstone and block are looked at first, so that nothing has to be undone. A client of an
+    // admin is never made here: without a row it was removed.
     if tombstone(c, &client.key)?.is_some()
+        || standings::is_blocked(c, &client.key, &code.redirect_uri, approval.now)?
         || (client.door == Door::Admin && !is_stored(c, &client.key)?)
     {
         return Ok(Approved::ClientGone);
@@ -147,30 +149,10 @@ fn approve(c: &Connection, approval: &Approval) -> rusqlite::Result<Approved> {
     }
     // Insert or nothing: of two people on two nodes both win.
     let promoted = rows::insert_client(c, client)?;
-    if !promoted && client.door == Door::Cimd {
-        c.prepare_cached(
-            "UPDATE clients SET metadata = ?2, version = version + 1 \
-             WHERE key = ?1 AND door = 'cimd' AND metadata <> ?2",
-        )?
-        .execute(params![
-            client.key.as_bytes(),
-            client.metadata.encode_stored()
-        ])?;
+    if !promoted {
+        refresh_client(c, client)?;
     }
-    c.prepare_cached("INSERT INTO grants VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")?
-        .execute(params![
-            grant.id.as_str(),
-            grant.user.as_str(),
-            grant.client.as_bytes(),
-            grant.resource,
-            grant.scopes.to_string(),
-            grant.metadata_digest,
-            rows::seconds(grant.auth_time),
-            rows::seconds(grant.created_at),
-            rows::seconds(grant.absolute_until),
-            grant.revoked,
-            rows::number(grant.version),
-        ])?;
+    insert_grant(c, grant)?;
     c.prepare_cached(
         "INSERT INTO codes (hash, client, grant_id, redirect_uri, challenge, nonce, auth_method, \
          expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -200,7 +182,67 @@ fn approve(c: &Connection, approval: &Approval) -> rusqlite::Result<Approved> {
         ])?;
     }
     rows::audit(c, &approval.audit)?;
+    if !approval.supersedes.is_empty() {
+        supersessions::move_grants(c, approval)?;
+    }
     Ok(Approved::Done)
+}
+
+/// A row that was there learns what is known now: a document's everything, unless it was looked at
+/// later already; a registration's only its software, where the row is older than that column.
+fn refresh_client(c: &Connection, client: &StoredClient) -> rusqlite::Result<()> {
+    match client.door {
+        Door::Admin => {}
+        Door::Cimd => {
+            c.prepare_cached(
+                "UPDATE clients SET version = version + (metadata <> ?2), metadata = ?2, \
+                 software = CASE ?3 WHEN '' THEN software ELSE ?3 END, host = coalesce(?4, host), \
+                 snapshot_at = ?5, checked_at = max(checked_at, ?5) \
+                 WHERE key = ?1 AND door = 'cimd' AND snapshot_at <= ?5",
+            )?
+            .execute(params![
+                client.key.as_bytes(),
+                client.metadata.encode_stored(),
+                client.software,
+                client.host,
+                rows::seconds(client.snapshot_at),
+            ])?;
+        }
+        Door::Dcr => {
+            c.prepare_cached(
+                "UPDATE clients SET software = ?2, host = ?3 \
+                 WHERE key = ?1 AND door = 'dcr' AND software = '' AND ?2 <> ''",
+            )?
+            .execute(params![client.key.as_bytes(), client.software, client.host])?;
+        }
+    }
+    Ok(())
+}
+
+fn insert_grant(c: &Connection, grant: &Grant) -> rusqlite::Result<()> {
+    c.prepare_cached(
+        "INSERT INTO grants (id, user, client, resource, scopes, metadata_digest, auth_time, \
+         created_at, absolute_until, revoked, version, risk, read_only, short_session, source) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+    )?
+    .execute(params![
+        grant.id.as_str(),
+        grant.user.as_str(),
+        grant.client.as_bytes(),
+        grant.resource,
+        grant.scopes.to_string(),
+        grant.metadata_digest,
+        rows::seconds(grant.auth_time),
+        rows::seconds(grant.created_at),
+        rows::seconds(grant.absolute_until),
+        grant.revoked,
+        rows::number(grant.version),
+        grant.risk.as_str(),
+        grant.read_only,
+        grant.short_session,
+        grant.source,
+    ])?;
+    Ok(())
 }
 
 fn spend(c: &Connection, spending: &CodeSpending) -> rusqlite::Result<Spent> {

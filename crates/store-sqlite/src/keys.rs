@@ -10,48 +10,12 @@ use vestibule_store::{
 
 use crate::{SqliteStore, rows};
 
-const fn usage_text(usage: KeyUse) -> &'static str {
-    match usage {
-        KeyUse::Seal => "seal",
-        KeyUse::SignEdDsa => "sign-eddsa",
-        KeyUse::SignEs256 => "sign-es256",
-        KeyUse::SignRs256 => "sign-rs256",
-    }
-}
-
-const fn phase_text(phase: KeyPhase) -> &'static str {
-    match phase {
-        KeyPhase::Active => "active",
-        KeyPhase::Gone => "gone",
-        KeyPhase::Retiring => "retiring",
-        KeyPhase::Staged => "staged",
-    }
-}
-
 fn read(row: &Row<'_>) -> rusqlite::Result<StoredKey> {
     let (usage, phase): (String, String) = (row.get("usage")?, row.get("phase")?);
-    let uses = [
-        KeyUse::Seal,
-        KeyUse::SignEdDsa,
-        KeyUse::SignEs256,
-        KeyUse::SignRs256,
-    ];
-    let phases = [
-        KeyPhase::Active,
-        KeyPhase::Gone,
-        KeyPhase::Retiring,
-        KeyPhase::Staged,
-    ];
     Ok(StoredKey {
         id: row.get("id")?,
-        usage: uses
-            .into_iter()
-            .find(|known| usage_text(*known) == usage)
-            .ok_or_else(|| rows::damaged("the use of a key"))?,
-        phase: phases
-            .into_iter()
-            .find(|known| phase_text(*known) == phase)
-            .ok_or_else(|| rows::damaged("the phase of a key"))?,
+        usage: KeyUse::parse(&usage).ok_or_else(|| rows::damaged("the use of a key"))?,
+        phase: KeyPhase::parse(&phase).ok_or_else(|| rows::damaged("the phase of a key"))?,
         wrapped: row.get("wrapped")?,
         created_at: rows::time(row, "created_at")?,
         phase_since: rows::time(row, "phase_since")?,
@@ -66,8 +30,8 @@ fn insert(c: &Connection, key: &NewKey) -> rusqlite::Result<u16> {
         "INSERT INTO keys VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
         params![
             id,
-            usage_text(key.usage),
-            phase_text(key.phase),
+            key.usage.as_str(),
+            key.phase.as_str(),
             key.wrapped,
             rows::seconds(key.created_at),
         ],
@@ -90,7 +54,7 @@ fn set_phase(
 ) -> rusqlite::Result<bool> {
     let changed = c.execute(
         "UPDATE keys SET phase = ?3, phase_since = ?4 WHERE id = ?1 AND phase = ?2",
-        params![id, phase_text(from), phase_text(to), at],
+        params![id, from.as_str(), to.as_str(), at],
     )?;
     Ok(changed == 1)
 }
@@ -119,7 +83,7 @@ impl KeyStore for SqliteStore {
                 for key in &keys {
                     let there: bool = c.query_row(
                         "SELECT EXISTS (SELECT 1 FROM keys WHERE usage = ?1 AND phase <> 'gone')",
-                        [usage_text(key.usage)],
+                        [key.usage.as_str()],
                         |row| row.get(0),
                     )?;
                     if !there {

@@ -7,20 +7,31 @@
 //!
 //! Not here: any rule of OAuth, any clock. Times come with the verbs.
 
+mod approvals;
 mod audit;
 mod checkpoint;
 mod clients;
+mod decisions;
+mod documents;
 mod grants;
+mod history;
 mod keys;
 mod migrations;
 mod open;
 mod place;
+#[cfg(test)]
+mod plans;
 mod readers;
+mod reports;
 mod rows;
 mod sessions;
 mod settings;
+mod standings;
+mod supersessions;
 mod tokens;
 mod users;
+mod verifications;
+mod versions;
 mod writer;
 
-pub use open::{SqliteOptions, SqliteStore};
+pub use open::{SqliteOptions, SqliteStore, peek_issuer};

@@ -9,7 +9,7 @@ use crate::rows;
 /// In order; append only.
 const MIGRATIONS: &[(u32, &str)] = &[
     (1, include_str!("../migrations/0001-first.sql")),
-    (2, include_str!("../migrations/0002-code-auth-method.sql")),
+    (2, include_str!("../migrations/0002-admission.sql")),
 ];
 
 /// The newest schema that this release knows.
@@ -87,6 +87,7 @@ mod tests {
             .unwrap();
         assert_eq!(usize::try_from(count).unwrap(), MIGRATIONS.len());
         assert_eq!(MIGRATIONS.last().unwrap().0, KNOWN);
+        assert!(MIGRATIONS.is_sorted_by(|a, b| a.0 < b.0));
     }
 
     #[test]

@@ -9,9 +9,11 @@ use std::{
 use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags, params};
 use vestibule_protocol::time::Timestamp;
-use vestibule_store::{Result, Store, StoreError};
+use vestibule_store::{
+    Result, Store, StoreError, audit::AUDIT_KEPT, decisions::DECISIONS_KEPT, reports::REPORTS_KEPT,
+};
 
-use crate::{migrations, place, readers::Readers, rows, writer::Writer};
+use crate::{migrations, place, readers::Readers, rows, settings, writer::Writer};
 
 /// How long a verb waits for another process that writes (`design-details.md`, D.16).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -65,6 +67,26 @@ impl SqliteStore {
     pub async fn close(&self) {
         self.writer.close().await;
     }
+}
+
+/// The issuer that the data of a file belongs to; none without a file or before the first start.
+/// Reads only: a file of an older release is not brought up to date by looking at it.
+pub fn peek_issuer(path: &Path) -> Result<Option<String>> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(rows::failed)?;
+    connection
+        .busy_timeout(BUSY_TIMEOUT)
+        .map_err(rows::failed)?;
+    let has_heads = connection
+        .table_exists(None, "heads")
+        .map_err(rows::failed)?;
+    if !has_heads {
+        return Ok(None);
+    }
+    settings::read_issuer(&connection).map_err(rows::failed)
 }
 
 /// Make the file before SQLite does, so that nobody else can ever read it.
@@ -135,7 +157,7 @@ impl Store for SqliteStore {
 
     async fn sweep(&self, now: Timestamp, rows_max: usize) -> Result<usize> {
         /// What has expired, and by which column. A row here decides no answer any more.
-        const EXPIRED: [(&str, &str, &str); 9] = [
+        const EXPIRED: [(&str, &str, &str); 14] = [
             ("codes", "hash", "expires_at"),
             ("sessions", "hash", "expires_at"),
             ("assertions", "rowkey", "expires_at"),
@@ -145,13 +167,27 @@ impl Store for SqliteStore {
             ("consents", "rowkey", "until"),
             ("families", "n", "absolute_until"),
             ("grants", "id", "absolute_until"),
+            ("approvals", "id", "until"),
+            ("standings", "n", "until"),
+            ("reports", "n", "at"),
+            ("decisions", "seq", "at"),
+            ("audit", "seq", "at"),
         ];
+        let since = |kept: Duration| rows::seconds(now.minus(kept));
+        let (reports, decisions, trail) = (
+            since(REPORTS_KEPT),
+            since(DECISIONS_KEPT),
+            since(AUDIT_KEPT),
+        );
         let now = rows::seconds(now);
         // Codes, families and grants stay a while longer, so that a replay is still seen as one
         // and not as something that never was (T1).
         let kept = |table: &str| match table {
             "codes" => now - 3_600,
             "families" | "grants" => now - 30 * 86_400,
+            "reports" => reports,
+            "decisions" => decisions,
+            "audit" => trail,
             _ => now,
         };
         let mut left = rows_max;
@@ -161,7 +197,7 @@ impl Store for SqliteStore {
                 break;
             }
             let before = kept(table);
-            let limit = i64::try_from(left).unwrap_or(i64::MAX);
+            let limit = rows::limit(left);
             let statement = match key {
                 // Composite keys: delete by the whole key.
                 "rowkey" if table == "assertions" => {

@@ -11,7 +11,7 @@ use vestibule_protocol::{
     pkce::CodeChallenge,
     scope::ScopeSet,
     time::Timestamp,
-    trust::{Door, Standing},
+    trust::{Door, Risk, Standing},
 };
 use vestibule_store::{
     AuditEntry, StoreError,
@@ -63,6 +63,22 @@ pub(crate) fn unsigned(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
     u64::try_from(value).map_err(|_| damaged("a number is negative"))
 }
 
+/// A time that may be missing.
+pub(crate) fn time_if_any(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
+    let seconds: Option<i64> = row.get(column)?;
+    Ok(seconds.map(|seconds| Timestamp::from_seconds(u64::try_from(seconds).unwrap_or(0))))
+}
+
+/// The column `door`.
+pub(crate) fn door(row: &Row<'_>) -> rusqlite::Result<Door> {
+    Door::parse(row.get_ref("door")?.as_str()?).ok_or_else(|| damaged("a door"))
+}
+
+/// How many rows a verb may return, as SQLite counts.
+pub(crate) fn limit(rows_max: usize) -> i64 {
+    i64::try_from(rows_max).unwrap_or(i64::MAX)
+}
+
 pub(crate) fn client_key(row: &Row<'_>, column: &str) -> rusqlite::Result<ClientKey> {
     Ok(ClientKey::from_bytes(row.get(column)?))
 }
@@ -74,7 +90,7 @@ pub(crate) fn client(row: &Row<'_>) -> rusqlite::Result<StoredClient> {
     Ok(StoredClient {
         key: client_key(row, "key")?,
         client_id: row.get("client_id")?,
-        door: Door::parse(row.get_ref("door")?.as_str()?).ok_or_else(|| damaged("a door"))?,
+        door: door(row)?,
         standing: Standing::parse(row.get_ref("standing")?.as_str()?)
             .ok_or_else(|| damaged("a standing"))?,
         metadata: ClientMetadata::decode_stored(&metadata)
@@ -84,6 +100,10 @@ pub(crate) fn client(row: &Row<'_>) -> rusqlite::Result<StoredClient> {
         introspects: introspects.lines().map(str::to_owned).collect(),
         machine_scopes: row.get("machine_scopes")?,
         scope_ceiling: row.get("scope_ceiling")?,
+        software: row.get("software")?,
+        host: row.get("host")?,
+        issued_at: time(row, "issued_at")?,
+        snapshot_at: time(row, "snapshot_at")?,
         created_at: time(row, "created_at")?,
         version: unsigned(row, "version")?,
     })
@@ -94,8 +114,9 @@ pub(crate) fn insert_client(c: &Connection, client: &StoredClient) -> rusqlite::
     let inserted = c
         .prepare_cached(
             "INSERT INTO clients (key, client_id, door, standing, metadata, secret_hash, \
-             management_hash, introspects, machine_scopes, scope_ceiling, created_at, version) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (key) DO NOTHING",
+             management_hash, introspects, machine_scopes, scope_ceiling, created_at, version, \
+             software, host, issued_at, snapshot_at, checked_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, \
+             ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?16) ON CONFLICT (key) DO NOTHING",
         )?
         .execute(rusqlite::params![
             client.key.as_bytes(),
@@ -110,6 +131,10 @@ pub(crate) fn insert_client(c: &Connection, client: &StoredClient) -> rusqlite::
             client.scope_ceiling,
             seconds(client.created_at),
             number(client.version),
+            client.software,
+            client.host,
+            seconds(client.issued_at),
+            seconds(client.snapshot_at),
         ])?;
     Ok(inserted == 1)
 }
@@ -127,6 +152,10 @@ pub(crate) fn grant(row: &Row<'_>) -> rusqlite::Result<Grant> {
         auth_time: time(row, "g_auth_time")?,
         created_at: time(row, "g_created_at")?,
         absolute_until: time(row, "g_absolute_until")?,
+        risk: Risk::parse(row.get_ref("g_risk")?.as_str()?).ok_or_else(|| damaged("a risk"))?,
+        read_only: row.get("g_read_only")?,
+        short_session: row.get("g_short_session")?,
+        source: row.get("g_source")?,
         revoked: row.get("g_revoked")?,
         version: unsigned(row, "g_version")?,
     })
@@ -136,7 +165,9 @@ pub(crate) fn grant(row: &Row<'_>) -> rusqlite::Result<Grant> {
 pub(crate) const GRANT_COLUMNS: &str = "g.id AS g_id, g.user AS g_user, g.client AS g_client, \
     g.resource AS g_resource, g.scopes AS g_scopes, g.metadata_digest AS g_metadata_digest, \
     g.auth_time AS g_auth_time, g.created_at AS g_created_at, \
-    g.absolute_until AS g_absolute_until, g.revoked AS g_revoked, g.version AS g_version";
+    g.absolute_until AS g_absolute_until, g.risk AS g_risk, g.read_only AS g_read_only, \
+    g.short_session AS g_short_session, g.source AS g_source, g.revoked AS g_revoked, \
+    g.version AS g_version";
 
 fn auth_method(text: &str) -> rusqlite::Result<AuthMethod> {
     AuthMethod::parse(text).ok_or_else(|| damaged("an authentication method"))
@@ -144,7 +175,6 @@ fn auth_method(text: &str) -> rusqlite::Result<AuthMethod> {
 
 /// Columns of `codes`.
 pub(crate) fn code(row: &Row<'_>) -> rusqlite::Result<Code> {
-    let spent: Option<i64> = row.get("spent_at")?;
     Ok(Code {
         hash: CodeHash::new(row.get("hash")?),
         client: client_key(row, "client")?,
@@ -158,7 +188,7 @@ pub(crate) fn code(row: &Row<'_>) -> rusqlite::Result<Code> {
             .map(auth_method)
             .transpose()?,
         expires_at: time(row, "expires_at")?,
-        spent_at: spent.map(|at| Timestamp::from_seconds(u64::try_from(at).unwrap_or(0))),
+        spent_at: time_if_any(row, "spent_at")?,
     })
 }
 

@@ -1,13 +1,10 @@
-//! Live settings, initial access tokens, the set-up link.
+//! The issuer, initial access tokens, the set-up link. The settings are a document
+//! ([`crate::versions`]).
 
 use async_trait::async_trait;
-use rusqlite::{OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use vestibule_protocol::time::Timestamp;
-use vestibule_store::{
-    AuditEntry, Result, SettingsStore,
-    settings::{InitialToken, StoredSettings},
-    users::User,
-};
+use vestibule_store::{AuditEntry, Result, SettingsStore, settings::InitialToken, users::User};
 
 use crate::{SqliteStore, rows, users};
 
@@ -28,39 +25,50 @@ fn read_token(row: &Row<'_>) -> rusqlite::Result<InitialToken> {
 const LIVE_LINK: &str = "SELECT EXISTS (SELECT 1 FROM setup_link WHERE hash = ?1 AND expires_at > ?2) \
                          AND NOT EXISTS (SELECT 1 FROM users)";
 
+pub(crate) fn read_issuer(c: &Connection) -> rusqlite::Result<Option<String>> {
+    c.query_row(
+        "SELECT document FROM heads WHERE name = 'issuer'",
+        [],
+        |row| row.get(0),
+    )
+    .optional()
+}
+
 #[async_trait]
 impl SettingsStore for SqliteStore {
-    async fn load_settings(&self) -> Result<StoredSettings> {
-        self.readers.read(|c| {
-            c.prepare_cached("SELECT seq, document FROM heads WHERE name = 'settings'")?
-                .query_row([], |row| {
-                    Ok(StoredSettings {
-                        seq: rows::unsigned(row, "seq")?,
-                        document: row.get("document")?,
-                    })
-                })
-        })
-    }
-
-    async fn save_settings(
-        &self,
-        seq: u64,
-        document: &str,
-        audit: AuditEntry,
-    ) -> Result<Option<u64>> {
-        let document = document.to_owned();
+    async fn keep_issuer(&self, issuer: &str) -> Result<String> {
+        if let Some(kept) = self.load_issuer().await? {
+            return Ok(kept);
+        }
+        let issuer = issuer.to_owned();
         self.writer
             .run(move |c| {
-                let saved = c.execute(
-                    "UPDATE heads SET seq = seq + 1, document = ?2 \
-                     WHERE name = 'settings' AND seq = ?1",
-                    params![rows::number(seq), document],
+                c.execute(
+                    "INSERT INTO heads VALUES ('issuer', 1, ?1) ON CONFLICT (name) DO NOTHING",
+                    [issuer],
                 )?;
-                if saved == 0 {
-                    return Ok(None);
+                read_issuer(c)?.ok_or_else(|| rows::damaged("the issuer"))
+            })
+            .await
+    }
+
+    async fn load_issuer(&self) -> Result<Option<String>> {
+        self.readers.read(read_issuer)
+    }
+
+    async fn replace_issuer(&self, from: &str, to: &str, audit: AuditEntry) -> Result<bool> {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        self.writer
+            .run(move |c| {
+                let replaced = c.execute(
+                    "UPDATE heads SET seq = seq + 1, document = ?2 \
+                     WHERE name = 'issuer' AND document = ?1",
+                    params![from, to],
+                )?;
+                if replaced > 0 {
+                    rows::audit(c, &audit)?;
                 }
-                rows::audit(c, &audit)?;
-                Ok(Some(seq + 1))
+                Ok(replaced > 0)
             })
             .await
     }
@@ -115,7 +123,7 @@ impl SettingsStore for SqliteStore {
     }
 
     async fn list_initial_tokens(&self, rows_max: usize) -> Result<Vec<InitialToken>> {
-        let limit = i64::try_from(rows_max).unwrap_or(i64::MAX);
+        let limit = rows::limit(rows_max);
         self.readers.read(|c| {
             c.prepare_cached("SELECT * FROM initial_tokens ORDER BY created_at DESC LIMIT ?1")?
                 .query_map([limit], read_token)?

@@ -153,7 +153,7 @@ impl UserStore for SqliteStore {
     }
 
     async fn list_users(&self, rows_max: usize) -> Result<Vec<User>> {
-        let limit = i64::try_from(rows_max).unwrap_or(i64::MAX);
+        let limit = rows::limit(rows_max);
         self.readers.read(|c| {
             c.prepare_cached("SELECT * FROM users ORDER BY name_folded LIMIT ?1")?
                 .query_map([limit], read)?

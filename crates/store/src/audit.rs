@@ -4,12 +4,18 @@
 //! Not here: strangers' traffic (counted in memory only) and plain refreshes (the family row's own
 //! columns say when and how often).
 
+use std::time::Duration;
+
 use vestibule_protocol::{
     audit::{Actor, Event},
     client_id::ClientKey,
     ids::GrantId,
     time::Timestamp,
 };
+
+/// How long a line stays: a year and the month in which somebody looks back at it. The sweep takes
+/// older ones.
+pub const AUDIT_KEPT: Duration = Duration::from_hours(400 * 24);
 
 /// One line of the trail.
 #[derive(Clone, Debug)]

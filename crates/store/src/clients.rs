@@ -36,6 +36,14 @@ pub struct StoredClient {
     pub machine_scopes: Option<String>,
     /// Scopes that it may have at most, where an initial access token clamped it.
     pub scope_ceiling: Option<String>,
+    /// What registrations of the same program share, normalised by the caller; empty if unknown.
+    pub software: String,
+    /// The host that it answers for, such as its document's.
+    pub host: Option<String>,
+    /// When it registered, or its document was first seen; never after `created_at`.
+    pub issued_at: Timestamp,
+    /// When `metadata` was last known to be what the document says; `created_at` for others.
+    pub snapshot_at: Timestamp,
     /// When the row was made.
     pub created_at: Timestamp,
     /// Moves with each change; [`ClientStore::replace_client`] compares it.
@@ -85,6 +93,8 @@ pub trait ClientStore: Send + Sync {
     ///
     /// # Contract — `conformance::clients`
     /// - Of any number of concurrent calls with one key exactly one returns [`Added::Done`].
+    /// - Moves [`crate::versions::Heads::lists`] if the door is [`Door::Admin`]: nodes hold the names
+    ///   of an admin's clients in memory.
     async fn add_client(&self, client: StoredClient, audit: AuditEntry) -> Result<Added>;
 
     /// Replace the metadata (RFC 7592 §2.2) and the management token's hash.
@@ -93,6 +103,7 @@ pub trait ClientStore: Send + Sync {
     /// - Happens only if the live row still has `version`.
     /// - With `ends_codes`, unredeemed codes of the client and remembered consent for it are
     ///   deleted in the same transaction (DCRM-18).
+    /// - Moves [`crate::versions::Heads::lists`] if the row's door is [`Door::Admin`].
     async fn replace_client(
         &self,
         key: &ClientKey,
@@ -105,9 +116,12 @@ pub trait ClientStore: Send + Sync {
     ///
     /// # Contract — `conformance::clients`
     /// - In one transaction: the row goes, its grants and families are revoked, its codes and
-    ///   remembered consents deleted, the tombstone stands.
+    ///   remembered consents deleted, its domain verifications revoked, its kept changes of a
+    ///   document deleted, the tombstone stands.
     /// - Afterwards [`Self::find_client`] answers `Gone` (or `Blocked` with `block`), and
     ///   `approve` for it answers `ClientGone`.
+    /// - Moves [`crate::versions::Heads::lists`] if the row's door was [`Door::Admin`] or a domain
+    ///   verification was revoked.
     /// - Returns whether a live row was there.
     async fn remove_client(
         &self,

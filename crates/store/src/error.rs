@@ -21,6 +21,14 @@ pub enum StoreError {
     /// Disk full, file gone, connection lost: nothing was done.
     #[error("the store failed: {0}")]
     Failed(String),
+    /// More than is kept of this: nothing was done, and trying again does not help.
+    #[error("the {what} is longer than {octets_max} octets")]
+    TooLarge {
+        /// The noun, such as `policy`.
+        what: &'static str,
+        /// How much there may be.
+        octets_max: usize,
+    },
     /// The database was made by a newer release.
     #[error("the database has schema {found}, this release knows up to {known}")]
     TooNew {

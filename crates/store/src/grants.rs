@@ -7,6 +7,7 @@ use vestibule_protocol::{
     pkce::CodeChallenge,
     scope::ScopeSet,
     time::Timestamp,
+    trust::Risk,
 };
 
 use crate::{AuditEntry, Result, clients::StoredClient};
@@ -32,6 +33,14 @@ pub struct Grant {
     pub created_at: Timestamp,
     /// When it ends whatever happens.
     pub absolute_until: Timestamp,
+    /// How risky the request was judged when the person said yes.
+    pub risk: Risk,
+    /// Whether that judgement allowed reading only; refreshes are held to it.
+    pub read_only: bool,
+    /// Whether that judgement allowed a short session only; refreshes are held to it.
+    pub short_session: bool,
+    /// Prefix of the address that the yes came from (IPv4 /24, IPv6 /48), never the whole.
+    pub source: Option<String>,
     /// Whether it was taken back.
     pub revoked: bool,
     /// Moves with each change; rotation is guarded by it.
@@ -70,12 +79,16 @@ pub struct Approval {
     /// How long the ticket's use must be remembered.
     pub ticket_until: Timestamp,
     /// The client as resolved now. A registered or document client without a row gets one
-    /// (promotion); a document client with a row gets this snapshot; other rows stay.
+    /// (promotion); a document client with a row gets this snapshot unless the row's is later;
+    /// other rows stay, but one without a software learns it.
     pub client: StoredClient,
     /// The new grant.
     pub grant: Grant,
     /// Its code.
     pub code: Code,
+    /// Registered clients that `client` takes the place of, as
+    /// [`crate::SupersessionStore::superseded_by`] tells them; mostly none.
+    pub supersedes: Vec<ClientKey>,
     /// Remember this consent for (user, client, digest, resource)?
     pub remember_until: Option<Timestamp>,
     /// When.
@@ -176,7 +189,17 @@ pub trait GrantStore: Send + Sync {
     /// - Of any number of concurrent calls with one ticket exactly one returns `Done`.
     /// - Concurrent approvals by different people of one client without a row all return `Done`,
     ///   and there is one row (insert-or-nothing, then check that it is live).
-    /// - A tombstone or block that exists when the transaction runs wins: `ClientGone`.
+    /// - A tombstone or block that exists when the transaction runs wins: `ClientGone`. So does a
+    ///   block of the client or of the redirect URI by [`crate::StandingStore::put_standing`] that
+    ///   holds at `now`.
+    /// - A document's snapshot never replaces a later one (`StoredClient::snapshot_at`).
+    ///
+    /// And by `conformance::supersessions`:
+    /// - Live grants of the same person at the same resource to a client in `supersedes` end with
+    ///   all that hangs on them, each with a line [`GrantMoved`] of its own. Only where the link
+    ///   still stands when the transaction runs; nobody else's grant and no other resource's.
+    ///
+    /// [`GrantMoved`]: vestibule_protocol::audit::Event::GrantMoved
     async fn approve(&self, approval: Approval) -> Result<Approved>;
 
     /// Record a denial: use the ticket. Returns false if it was used before.

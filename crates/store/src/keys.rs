@@ -17,6 +17,31 @@ pub enum KeyUse {
     SignRs256,
 }
 
+impl KeyUse {
+    /// Every use.
+    pub const ALL: [Self; 4] = [
+        Self::Seal,
+        Self::SignEdDsa,
+        Self::SignEs256,
+        Self::SignRs256,
+    ];
+
+    /// As stored, shown, and bound into the wrapping.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Seal => "seal",
+            Self::SignEdDsa => "sign-eddsa",
+            Self::SignEs256 => "sign-es256",
+            Self::SignRs256 => "sign-rs256",
+        }
+    }
+
+    /// From its name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == name)
+    }
+}
+
 /// Where a key is in its life (design section 9): no node meets a key it lacks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum KeyPhase {
@@ -28,6 +53,26 @@ pub enum KeyPhase {
     Retiring,
     /// Deleted at the next sweep; not accepted.
     Gone,
+}
+
+impl KeyPhase {
+    /// Every phase, in the order of a key's life.
+    pub const ALL: [Self; 4] = [Self::Staged, Self::Active, Self::Retiring, Self::Gone];
+
+    /// As stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Staged => "staged",
+            Self::Active => "active",
+            Self::Retiring => "retiring",
+            Self::Gone => "gone",
+        }
+    }
+
+    /// From its name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == name)
+    }
 }
 
 /// A key row.

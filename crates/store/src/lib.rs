@@ -5,61 +5,100 @@
 //! a guard lives in the verb, never in a prior read. Every change carries the [`AuditEntry`] that
 //! is written with it. The contracts are proved by [`conformance`] on every backend.
 //!
-//! | Noun                                     | File         |
-//! |------------------------------------------|--------------|
-//! | clients, tombstones                      | [`clients`]  |
-//! | grants, codes, tickets, remembered consent | [`grants`] |
-//! | refresh families, revoked token ids      | [`tokens`]   |
-//! | people                                   | [`users`]    |
-//! | browser sessions                         | [`sessions`] |
-//! | wrapped keys                             | [`keys`]     |
-//! | live settings, initial access tokens, the set-up link | [`settings`] |
-//! | the trail                                | [`audit`]    |
+//! | Noun                                                              | File              |
+//! |-------------------------------------------------------------------|-------------------|
+//! | clients, tombstones                                               | [`clients`]       |
+//! | changes of client documents                                       | [`documents`]     |
+//! | what is known of a client and its like                            | [`history`]       |
+//! | domain proofs                                                     | [`verifications`] |
+//! | registered clients and their successors                           | [`supersessions`] |
+//! | grants, codes, tickets, remembered consent                        | [`grants`]        |
+//! | refresh families, revoked token ids                               | [`tokens`]        |
+//! | people                                                            | [`users`]         |
+//! | browser sessions                                                  | [`sessions`]      |
+//! | wrapped keys                                                      | [`keys`]          |
+//! | live settings, the issuer, initial access tokens, the set-up link | [`settings`]      |
+//! | documents with history, heads                                     | [`versions`]      |
+//! | the queue of approvals                                            | [`approvals`]     |
+//! | what people report                                                | [`reports`]       |
+//! | vouching and blocking                                             | [`standings`]     |
+//! | the log of decisions                                              | [`decisions`]     |
+//! | the trail                                                         | [`audit`]         |
 //!
 //! Not here: SQL (the backends), rules of OAuth (`engine`), anything a stranger sent. Strangers
-//! write nothing.
+//! write nothing, but for the bounded queue of [`approvals`] where an admin opted in.
 
+pub mod approvals;
 pub mod audit;
 pub mod clients;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod decisions;
+pub mod documents;
 mod error;
 pub mod grants;
+pub mod history;
 pub mod keys;
+pub mod reports;
 pub mod sessions;
 pub mod settings;
+pub mod standings;
+pub mod supersessions;
 pub mod tokens;
 pub mod users;
+pub mod verifications;
+pub mod versions;
+mod words;
 
+pub use approvals::ApprovalStore;
 pub use audit::{AuditEntry, AuditLog};
 pub use clients::ClientStore;
+pub use decisions::DecisionLog;
+pub use documents::DocumentStore;
 pub use error::{Result, StoreError};
 pub use grants::GrantStore;
+pub use history::HistoryStore;
 pub use keys::KeyStore;
+pub use reports::ReportStore;
 pub use sessions::SessionStore;
 pub use settings::SettingsStore;
+pub use standings::StandingStore;
+pub use supersessions::SupersessionStore;
 pub use tokens::TokenStore;
 pub use users::UserStore;
+pub use verifications::VerificationStore;
+pub use versions::VersionStore;
 
 use vestibule_protocol::time::Timestamp;
 
 /// Everything the engine asks of a database.
 #[async_trait::async_trait]
 pub trait Store:
-    AuditLog
+    ApprovalStore
+    + AuditLog
     + ClientStore
+    + DecisionLog
+    + DocumentStore
     + GrantStore
+    + HistoryStore
     + KeyStore
+    + ReportStore
     + SessionStore
     + SettingsStore
+    + StandingStore
+    + SupersessionStore
     + TokenStore
     + UserStore
+    + VerificationStore
+    + VersionStore
 {
     /// Answers if the database can be read and written now.
     async fn ping(&self) -> Result<()>;
 
     /// Delete what has expired: codes, sessions, spent assertions, decided tickets, revoked token
-    /// ids, tombstones, families and grants long past their end.
+    /// ids, tombstones, families and grants long past their end; requests for approval, standings
+    /// and reports that are over; old decisions and the oldest lines of the trail
+    /// ([`audit::AUDIT_KEPT`]).
     ///
     /// # Contract — `conformance::sweep`
     ///

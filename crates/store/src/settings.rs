@@ -1,8 +1,13 @@
-//! What an admin changes live, initial access tokens, and the one-time set-up link.
+//! What an admin changes live, the issuer that the data belongs to, initial access tokens, and the
+//! one-time set-up link.
 
 use vestibule_protocol::time::Timestamp;
 
-use crate::{AuditEntry, Result, users::User};
+use crate::{
+    AuditEntry, Result, VersionStore,
+    users::User,
+    versions::{Document, Versioned},
+};
 
 /// Live settings as stored: a document that the engine reads, with its sequence.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -36,16 +41,33 @@ pub struct InitialToken {
 
 /// Settings.
 #[async_trait::async_trait]
-pub trait SettingsStore: Send + Sync {
+pub trait SettingsStore: VersionStore {
     /// The settings now; seq 0 and an empty document before the first save.
-    async fn load_settings(&self) -> Result<StoredSettings>;
+    async fn load_settings(&self) -> Result<StoredSettings> {
+        let Versioned { seq, text } = self.load_document(Document::Settings).await?;
+        Ok(StoredSettings {
+            seq,
+            document: text,
+        })
+    }
     /// Replace the settings if they still have `seq`; returns the new sequence or `None`.
     async fn save_settings(
         &self,
         seq: u64,
         document: &str,
         audit: AuditEntry,
-    ) -> Result<Option<u64>>;
+    ) -> Result<Option<u64>> {
+        self.save_document(Document::Settings, seq, document, audit)
+            .await
+    }
+
+    /// The issuer that this database belongs to: the kept one, or `issuer` if none was kept, which
+    /// is kept from then on. Of concurrent first calls one decides (MCP-07).
+    async fn keep_issuer(&self, issuer: &str) -> Result<String>;
+    /// The kept issuer, if any; no change.
+    async fn load_issuer(&self) -> Result<Option<String>>;
+    /// Put `to` in the place of `from`; false, and no change, if `from` is not the kept one.
+    async fn replace_issuer(&self, from: &str, to: &str, audit: AuditEntry) -> Result<bool>;
 
     /// Keep an initial access token.
     async fn add_initial_token(&self, token: InitialToken, audit: AuditEntry) -> Result<()>;

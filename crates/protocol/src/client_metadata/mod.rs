@@ -271,13 +271,24 @@ impl ClientMetadata {
     /// Inline keys count by their text; a `jwks_uri` by its URL, so that rotation behind it is
     /// normal.
     pub fn security_digest(&self) -> [u8; 32] {
+        self.digest(self.jwks.as_deref().unwrap_or_default())
+    }
+
+    /// Digest that a remembered consent is kept under: [`Self::security_digest`] without the text of
+    /// inline keys, since rotation with an overlap is normal (CIMD-78). Whoever watches the document
+    /// forgets the consent when the keys changed without one.
+    pub fn consent_digest(&self) -> [u8; 32] {
+        self.digest(if self.jwks.is_some() { "inline" } else { "" })
+    }
+
+    fn digest(&self, jwks: &str) -> [u8; 32] {
         let mut parts: Vec<String> = Vec::new();
         let redirects: BTreeSet<&str> =
             self.redirect_uris.iter().map(RedirectUri::as_str).collect();
         parts.extend(redirects.into_iter().map(|uri| format!("redirect {uri}")));
         let methods: BTreeSet<&str> = self.auth_methods.iter().map(AuthMethod::as_str).collect();
         parts.extend(methods.into_iter().map(|method| format!("method {method}")));
-        parts.push(format!("jwks {}", self.jwks.as_deref().unwrap_or_default()));
+        parts.push(format!("jwks {jwks}"));
         parts.push(format!(
             "jwks_uri {}",
             self.jwks_uri.as_ref().map_or("", HttpsUrl::as_str)

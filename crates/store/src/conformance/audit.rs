@@ -10,16 +10,24 @@ use vestibule_protocol::{
     trust::Door,
 };
 
-use super::make::{
-    NOW, approval, approved, at, audit, client, hash, metadata, opened, rotation, spending, trail,
-    user,
+use super::{
+    approvals::{ask, by_person},
+    make::{
+        NOW, approval, approved, at, audit, client, hash, metadata, opened, rotation, spending,
+        trail, user,
+    },
+    standings::said,
 };
 use crate::{
     AuditEntry, Store,
+    approvals::{Asked, Decision},
     clients::ClientChange,
     keys::{KeyPhase, KeyUse, NewKey},
+    reports::ReportReason,
     settings::InitialToken,
+    standings::{Subject, Word},
     tokens::Rotated,
+    versions::Document,
 };
 
 /// Every verb that changes something for good, once, and the line that it leaves.
@@ -27,6 +35,7 @@ pub async fn every_change_leaves_its_line(store: Arc<dyn Store>) {
     let store = &*store;
     clients_and_grants(store).await;
     people_and_settings(store).await;
+    admission(store).await;
     let expected = [
         Event::ClientMade,
         Event::GrantGiven,
@@ -47,8 +56,40 @@ pub async fn every_change_leaves_its_line(store: Arc<dyn Store>) {
         Event::KeysChanged,
         Event::KeysChanged,
         Event::KeysChanged,
+        Event::PolicyChanged,
+        Event::CatalogueChanged,
+        Event::ApprovalAsked,
+        Event::ApprovalDecided,
+        Event::ClientReported,
+        Event::StandingGiven,
+        Event::StandingTaken,
     ];
     assert_eq!(trail(store).await, expected);
+}
+
+async fn admission(store: &dyn Store) {
+    let saved = store.save_document(Document::Policy, 0, "", audit(Event::PolicyChanged));
+    saved.await.unwrap();
+    let entry = audit(Event::CatalogueChanged);
+    let saved = store.save_document(Document::Catalogue, 0, "", entry);
+    saved.await.unwrap();
+    let ask = by_person(ask(1), 1);
+    let asked = store.ask_approval(ask, 1, 1, audit(Event::ApprovalAsked));
+    let Asked::Waiting(id) = asked.await.unwrap() else {
+        unreachable!("there is room")
+    };
+    let entry = audit(Event::ApprovalDecided);
+    let decided = store.decide_approval(id, Decision::Deny, "root", at(9), entry);
+    assert!(decided.await.unwrap());
+    let (person, agent) = (user(1).id, ClientKey::of("reported"));
+    let entry = audit(Event::ClientReported);
+    let reported = store.report_client(&person, &agent, ReportReason::Other, NOW, entry);
+    assert!(reported.await.unwrap());
+    let subject = Subject::client(&agent);
+    let put = store.put_standing(said(subject, Word::Blocked), audit(Event::StandingGiven));
+    put.await.unwrap();
+    let removed = store.remove_standing(&subject, audit(Event::StandingTaken));
+    assert!(removed.await.unwrap());
 }
 
 async fn clients_and_grants(store: &dyn Store) {

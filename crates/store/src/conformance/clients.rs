@@ -77,6 +77,10 @@ pub async fn a_client_reads_back_as_it_was_written(store: Arc<dyn Store>) {
         introspects: vec![RESOURCE.to_owned(), "https://b.example/".to_owned()],
         machine_scopes: Some("mcp:read".to_owned()),
         scope_ceiling: Some("mcp:read mcp:write".to_owned()),
+        software: "agent|agent.example".to_owned(),
+        host: Some("agent.example".to_owned()),
+        issued_at: at(3),
+        snapshot_at: at(4),
         created_at: at(5),
         version: 4,
         ..client("https://agent.example/client.json", Door::Cimd)
@@ -207,6 +211,50 @@ pub async fn a_block_outlasts_a_later_removal(store: Arc<dyn Store>) {
     assert!(matches!(lookup, ClientLookup::Blocked));
     let again = store.approve(approval(2, &client)).await.unwrap();
     assert_eq!(again, Approved::ClientGone);
+}
+
+/// Nodes know an admin's clients by name, and learn by the head that these changed; what a stranger
+/// registered, and what was refused, moves nothing.
+pub async fn own_clients_move_the_lists(store: Arc<dyn Store>) {
+    let store = &*store;
+    let own = client("own", Door::Admin);
+    let stranger = approved(store, 1).await;
+    let change_of = |key, version| {
+        store.replace_client(key, version, change(true), audit(Event::ClientChanged))
+    };
+    let remove = |key| store.remove_client(key, at(100), false, audit(Event::ClientRemoved));
+    let lists = || async { store.heads().await.unwrap().lists };
+    assert_eq!(lists().await, 0);
+    for expected in [Added::Done, Added::Taken] {
+        let made = store.add_client(own.clone(), audit(Event::ClientMade));
+        assert_eq!(made.await.unwrap(), expected);
+        assert_eq!(lists().await, 1);
+    }
+    for (key, version, expected, moved) in [
+        (&own.key, 7, Replaced::Stale, 1),
+        (&own.key, 1, Replaced::Done, 2),
+        (&stranger.key, 1, Replaced::Done, 2),
+    ] {
+        let changed = change_of(key, version).await.unwrap();
+        assert_eq!((changed, lists().await), (expected, moved));
+    }
+    for (key, was_there, moved) in [
+        (&stranger.key, true, 2),
+        (&own.key, true, 3),
+        (&own.key, false, 3),
+    ] {
+        let removed = remove(key).await.unwrap();
+        assert_eq!((removed, lists().await), (was_there, moved));
+    }
+    assert_eq!(change_of(&own.key, 2).await.unwrap(), Replaced::Gone);
+    let made = store.add_client(own.clone(), audit(Event::ClientMade));
+    assert_eq!(made.await.unwrap(), Added::Taken);
+    assert_eq!(lists().await, 3);
+    for (id, door) in [("vdr_2", Door::Dcr), ("https://app.example/c", Door::Cimd)] {
+        let made = store.add_client(client(id, door), audit(Event::ClientMade));
+        assert_eq!(made.await.unwrap(), Added::Done);
+    }
+    assert_eq!(lists().await, 3);
 }
 
 /// The cursor loses nobody, also among rows of one second.

@@ -7,7 +7,7 @@ use vestibule_protocol::{
     client_metadata::AuthMethod,
     ids::{CodeHash, GrantId, TicketId, UserId},
     scope::ScopeSet,
-    trust::{Door, Standing},
+    trust::{Door, Risk, Standing},
 };
 
 use super::make::{
@@ -343,10 +343,58 @@ pub async fn a_document_client_gets_the_snapshot_that_was_approved(store: Arc<dy
     }
 }
 
+/// A snapshot that stood in for a silent host is as old as before; a later one says when it was
+/// taken, though nothing changed.
+pub async fn an_approval_takes_the_time_of_its_snapshot(store: Arc<dyn Store>) {
+    let document = client("https://agent.example/client.json", Door::Cimd);
+    #[rustfmt::skip]
+    let cases = [
+        (1, 10,  "",      10,  "",      1),
+        (2, 10,  "agent", 10,  "agent", 1),
+        (3, 500, "",      500, "agent", 1),
+        (4, 400, "other", 500, "agent", 1),
+    ];
+    for (n, taken, software, snapshot, kept, version) in cases {
+        let resolved = StoredClient {
+            snapshot_at: at(taken),
+            software: software.to_owned(),
+            ..document.clone()
+        };
+        let approved = store.approve(approval(n, &resolved)).await.unwrap();
+        assert_eq!(approved, Approved::Done);
+        let ClientLookup::Active(row) = store.find_client(&document.key).await.unwrap() else {
+            unreachable!("the client is there")
+        };
+        let expected = (at(snapshot), kept, version);
+        let seen = (row.snapshot_at, row.software.as_str(), row.version);
+        assert_eq!(seen, expected, "{n}");
+    }
+}
+
+/// A row of before the column learns it once; afterwards it is what it was at its first yes.
+pub async fn an_approval_tells_an_old_row_its_software(store: Arc<dyn Store>) {
+    for (n, software, kept) in [(1, "", ""), (2, "agent", "agent"), (3, "other", "agent")] {
+        let registered = StoredClient {
+            software: software.to_owned(),
+            ..client("vdr_1", Door::Dcr)
+        };
+        store.approve(approval(n, &registered)).await.unwrap();
+        let ClientLookup::Active(row) = store.find_client(&registered.key).await.unwrap() else {
+            unreachable!("the client is there")
+        };
+        assert_eq!((row.software.as_str(), row.version), (kept, 1), "{n}");
+    }
+}
+
 /// AC-04, CIMD-65: what the code is bound to, the method of a push included.
 pub async fn code_and_grant_read_back_as_they_were_written(store: Arc<dyn Store>) {
-    let client = approved(&*store, 1).await;
-    let written = approval(1, &client);
+    let client = client("vdr_1", Door::Dcr);
+    let mut written = approval(1, &client);
+    written.grant.risk = Risk::Raised;
+    written.grant.read_only = true;
+    written.grant.short_session = true;
+    written.grant.source = Some("192.0.2.0/24".to_owned());
+    store.approve(written.clone()).await.unwrap();
     let (code, grant) = store
         .find_code(&CodeHash::new(hash(1)))
         .await

@@ -12,7 +12,7 @@ use vestibule_protocol::{
     redirect_uri::RedirectPolicy,
     scope::ScopeSet,
     time::Timestamp,
-    trust::{Door, Standing},
+    trust::{Door, Risk, Standing},
 };
 
 use crate::{
@@ -129,6 +129,10 @@ pub(super) fn client(client_id: &str, door: Door) -> StoredClient {
         introspects: Vec::new(),
         machine_scopes: None,
         scope_ceiling: None,
+        software: "an app".to_owned(),
+        host: None,
+        issued_at: NOW,
+        snapshot_at: NOW,
         created_at: NOW,
         version: 1,
     }
@@ -168,6 +172,10 @@ pub(super) fn approval(n: usize, client: &StoredClient) -> Approval {
         auth_time: NOW,
         created_at: NOW,
         absolute_until: at(7 * 86_400),
+        risk: Risk::Low,
+        read_only: false,
+        short_session: false,
+        source: None,
         revoked: false,
         version: 1,
     };
@@ -187,6 +195,7 @@ pub(super) fn approval(n: usize, client: &StoredClient) -> Approval {
             spent_at: None,
         },
         grant,
+        supersedes: Vec::new(),
         remember_until: Some(at(86_400)),
         now: NOW,
         audit: audit(Event::GrantGiven),

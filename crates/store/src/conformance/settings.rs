@@ -59,6 +59,42 @@ pub async fn of_many_savers_one_wins(store: Arc<dyn Store>) {
     assert_eq!(ahead.await.unwrap(), None);
 }
 
+/// MCP-07: the first start decides which issuer the data belongs to, on however many nodes.
+pub async fn the_first_issuer_is_kept(store: Arc<dyn Store>) {
+    assert_eq!(store.load_issuer().await.unwrap(), None);
+    let answers = race(20, |n| {
+        let store = store.clone();
+        async move {
+            let issuer = format!("https://hub{n}.example");
+            store.keep_issuer(&issuer).await.unwrap()
+        }
+    });
+    let answers = answers.await;
+    let kept = store.load_issuer().await.unwrap().unwrap();
+    assert_eq!(count(&answers, &kept), 20);
+}
+
+/// MCP-07: a takeover names what it replaces, so of two at once one is refused.
+pub async fn an_issuer_is_replaced_by_whoever_names_the_kept_one(store: Arc<dyn Store>) {
+    let (old, new) = ("https://old.example", "https://new.example");
+    let entry = || audit(Event::SettingsChanged);
+    let none = store.replace_issuer(old, new, entry()).await.unwrap();
+    assert!(!none, "nothing is kept yet");
+    store.keep_issuer(old).await.unwrap();
+    let wrong = store.replace_issuer(new, old, entry()).await.unwrap();
+    assert!(!wrong);
+    let answers = race(10, |_| {
+        let store = store.clone();
+        async move {
+            let replaced = store.replace_issuer(old, new, audit(Event::SettingsChanged));
+            replaced.await.unwrap()
+        }
+    });
+    assert_eq!(count(&answers.await, &true), 1);
+    assert_eq!(store.keep_issuer(old).await.unwrap(), new);
+    assert_eq!(lines(&*store, Event::SettingsChanged).await, 1);
+}
+
 /// Every field comes back; the list has the newest first.
 pub async fn an_initial_token_reads_back_as_it_was_written(store: Arc<dyn Store>) {
     let written = InitialToken {

@@ -10,17 +10,19 @@ use vestibule_protocol::{
 
 use super::make::{
     NOW, RESOURCE, approval, approved, assertion, at, audit, client, hash, opened, session,
-    spending, user,
+    spending, trail, user,
 };
 use crate::{
-    Store,
+    AuditEntry, Store,
+    audit::AUDIT_KEPT,
     clients::ClientLookup,
     grants::{Assertion, CodeSpending, Spent},
 };
 
 const YEAR: u64 = 365 * 86_400;
 
-async fn sweep_all(store: &dyn Store, seconds: u64) -> usize {
+/// Sweep until nothing is left to sweep, so many seconds after [`NOW`]; how much went.
+pub(super) async fn sweep_all(store: &dyn Store, seconds: u64) -> usize {
     let mut total = 0;
     for _ in 0..1_000 {
         let swept = store.sweep(at(seconds), 50).await.unwrap();
@@ -126,6 +128,46 @@ pub async fn the_sweep_is_bounded(store: Arc<dyn Store>) {
     }
     assert_eq!(store.sweep(at(20), 25).await.unwrap(), 0);
     assert_eq!(store.sweep(at(20), 0).await.unwrap(), 0);
+}
+
+/// A trail that only grows fills the disk in the end: at 400 days a line goes, younger ones stay.
+pub async fn lines_of_the_trail_go_by_age(store: Arc<dyn Store>) {
+    // Not in the order of their times: a clock may have been wrong.
+    let days = [0, 500, 100, 399, 7];
+    for (n, day) in days.into_iter().enumerate() {
+        let entry = AuditEntry {
+            at: at(day * 86_400),
+            ..audit(Event::UserMade)
+        };
+        assert!(store.add_user(user(n), entry).await.unwrap());
+    }
+    let kept = AUDIT_KEPT.as_secs();
+    #[rustfmt::skip]
+    let cases = [
+        (kept - 1,            0, 5),
+        (kept,                1, 4),
+        (kept + 100 * 86_400, 2, 2),
+        (kept + 399 * 86_400, 1, 1),
+        (kept + 500 * 86_400, 1, 0),
+    ];
+    for (seconds, goes, stay) in cases {
+        assert_eq!(sweep_all(&*store, seconds).await, goes, "{seconds}");
+        assert_eq!(trail(&*store).await.len(), stay, "{seconds}");
+    }
+    assert_eq!(store.count_users().await.unwrap(), 5);
+}
+
+/// Many old lines never make a long delete.
+pub async fn the_trail_is_swept_in_small_steps(store: Arc<dyn Store>) {
+    for n in 0..7 {
+        let added = store.add_user(user(n), audit(Event::UserMade));
+        assert!(added.await.unwrap());
+    }
+    let late = at(AUDIT_KEPT.as_secs());
+    for (swept, left) in [(3, 4), (3, 1), (1, 0), (0, 0)] {
+        assert_eq!(store.sweep(late, 3).await.unwrap(), swept);
+        assert_eq!(trail(&*store).await.len(), left);
+    }
 }
 
 /// T1: a replay after the code's end is still told from a guess.
