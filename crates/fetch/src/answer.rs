@@ -11,6 +11,8 @@ pub enum Purpose {
     Document,
     /// A key set: 64 KiB.
     Keys,
+    /// A small text file that proves the control of a host: 4 KiB.
+    Verification,
 }
 
 impl Purpose {
@@ -19,6 +21,15 @@ impl Purpose {
         match self {
             Self::Document => 5 * 1024,
             Self::Keys => 64 * 1024,
+            Self::Verification => 4 * 1024,
+        }
+    }
+
+    /// The media types that the request asks for.
+    pub(crate) const fn accept(self) -> &'static str {
+        match self {
+            Self::Document | Self::Keys => "application/json, application/cimd+json",
+            Self::Verification => "text/plain",
         }
     }
 }
@@ -118,5 +129,6 @@ mod tests {
     fn a_document_is_five_kilobytes_and_a_key_set_sixty_four() {
         assert_eq!(Purpose::Document.body_bytes_max(), 5_120);
         assert_eq!(Purpose::Keys.body_bytes_max(), 65_536);
+        assert_eq!(Purpose::Verification.body_bytes_max(), 4_096);
     }
 }

@@ -16,7 +16,7 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, header};
+use http::{HeaderName, HeaderValue, Method, Request, header};
 use http_body_util::Full;
 use ipnet::IpNet;
 use rustls::pki_types::ServerName;
@@ -34,12 +34,16 @@ use crate::{
     exchange::{Budget, exchange},
     guard::{Admitted, Guard, Reach},
     resolve::SystemResolver,
-    target::Target,
+    target::{Target, is_public_record_name},
     tls,
 };
 
 /// Most addresses of one name that are tried; all of them are judged.
 const ADDRESSES_TRIED_MAX: usize = 6;
+/// Most TXT records of one name: more are no place for a proof.
+const TXT_RECORDS_MAX: usize = 20;
+/// Longest TXT record that is handed over.
+const TXT_BYTES_MAX: usize = 512;
 
 /// How a fetcher behaves.
 #[derive(Clone, Debug)]
@@ -181,14 +185,46 @@ impl Fetcher {
         };
         let request = self
             .request(Method::GET, target)
-            .header(header::ACCEPT, "application/json, application/cimd+json")
+            .header(header::ACCEPT, purpose.accept())
             .body(Full::default())
             .map_err(|_| FetchError::Protocol)?;
         let budget = Budget {
             body_bytes_max: purpose.body_bytes_max(),
             only_ok: true,
         };
-        self.run(target, reach, request, budget).await
+        self.run(target, reach, request, budget, self.deadline)
+            .await
+    }
+
+    /// The TXT records of a public DNS name, as text; empty where the name has none.
+    ///
+    /// The name is looked up as written, without search domains; labels may start with `_`
+    /// (RFC 8552). Records that are longer than 512 bytes or not UTF-8 are left out. One
+    /// deadline, [`FetchSettings::deadline`], covers all of it.
+    ///
+    /// # Errors
+    ///
+    /// [`NameNotResolved`](FetchError::NameNotResolved) for a name that no public host can have
+    /// and when nobody could say, [`TooLarge`](FetchError::TooLarge) for more than 20 records,
+    /// [`Busy`](FetchError::Busy) and [`DeadlineExceeded`](FetchError::DeadlineExceeded) as for a
+    /// fetch.
+    pub async fn txt(&self, name: &str) -> Result<Vec<String>, FetchError> {
+        if !is_public_record_name(name) {
+            return Err(FetchError::NameNotResolved);
+        }
+        let look_up = async {
+            let records = self.resolver.txt(name).await.map_err(|failure| {
+                tracing::debug!(name, %failure, "the TXT records of a name were not found");
+                FetchError::NameNotResolved
+            })?;
+            if records.len() > TXT_RECORDS_MAX {
+                return Err(FetchError::TooLarge);
+            }
+            let short = |record: &Vec<u8>| record.len() <= TXT_BYTES_MAX;
+            let records = records.into_iter().filter(short);
+            Ok(records.filter_map(|r| String::from_utf8(r).ok()).collect())
+        };
+        Self::in_time(&self.strangers, self.deadline, |_| look_up).await
     }
 
     /// GET from an origin that configuration names.
@@ -203,7 +239,41 @@ impl Fetcher {
             .header(header::ACCEPT, "application/json")
             .body(Full::default())
             .map_err(|_| FetchError::Protocol)?;
-        self.run(target, Reach::Operator, request, operator(bytes_max))
+        let budget = operator(bytes_max);
+        self.run(target, Reach::Operator, request, budget, self.deadline)
+            .await
+    }
+
+    /// POST JSON to an origin that configuration names, with headers whose values are secret:
+    /// they do not show in `Debug`. The deadline is the smaller of this one and
+    /// [`FetchSettings::deadline`].
+    ///
+    /// # Errors
+    ///
+    /// As for every fetch, and [`Protocol`](FetchError::Protocol) without a call for a header that
+    /// cannot be sent.
+    pub async fn post_json_operator(
+        &self,
+        url: &OperatorUrl,
+        body: Vec<u8>,
+        headers: &[(&'static str, &str)],
+        deadline: Duration,
+        bytes_max: usize,
+    ) -> Result<Fetched, FetchError> {
+        let target = url.target();
+        let mut request = self
+            .request(Method::POST, target)
+            .header(header::ACCEPT, "application/json")
+            .header(header::CONTENT_TYPE, "application/json");
+        for &(name, value) in headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| FetchError::Protocol)?;
+            request = request.header(name, sensitive(value)?);
+        }
+        let request = request
+            .body(Full::from(body))
+            .map_err(|_| FetchError::Protocol)?;
+        let (budget, deadline) = (operator(bytes_max), deadline.min(self.deadline));
+        self.run(target, Reach::Operator, request, budget, deadline)
             .await
     }
 
@@ -230,7 +300,8 @@ impl Fetcher {
         let request = request
             .body(Full::from(body))
             .map_err(|_| FetchError::Protocol)?;
-        self.run(target, Reach::Operator, request, operator(bytes_max))
+        let budget = operator(bytes_max);
+        self.run(target, Reach::Operator, request, budget, self.deadline)
             .await
     }
 
@@ -253,23 +324,35 @@ impl Fetcher {
         reach: Reach,
         request: Request<Full<Bytes>>,
         budget: Budget,
+        limit: Duration,
     ) -> Result<Fetched, FetchError> {
-        let start = Instant::now();
-        let deadline = start + self.deadline;
-        // A seat that comes later would leave no time for the fetch.
-        let seated_by = start + self.deadline / 2;
         let seats = match reach {
             Reach::Loopback | Reach::Public => &self.strangers,
             Reach::Operator => &self.operators,
         };
-        let Ok(Ok(_seat)) = timeout_at(seated_by, seats.acquire()).await else {
-            return Err(FetchError::Busy);
-        };
-        let fetch = async {
+        let fetch = |deadline| async move {
             let stream = self.connect(target, reach, deadline).await?;
             exchange(stream, request, budget).await
         };
-        timeout_at(deadline, fetch)
+        Self::in_time(seats, limit, fetch).await
+    }
+
+    /// Wait for a seat, then do this until the deadline, which it is told.
+    async fn in_time<T, F>(
+        seats: &Semaphore,
+        limit: Duration,
+        work: impl FnOnce(Instant) -> F,
+    ) -> Result<T, FetchError>
+    where
+        F: Future<Output = Result<T, FetchError>>,
+    {
+        let start = Instant::now();
+        let deadline = start + limit;
+        // A seat that comes later would leave no time for the work.
+        let Ok(Ok(_seat)) = timeout_at(start + limit / 2, seats.acquire()).await else {
+            return Err(FetchError::Busy);
+        };
+        timeout_at(deadline, work(deadline))
             .await
             .unwrap_or(Err(FetchError::DeadlineExceeded))
     }
@@ -372,8 +455,26 @@ fn operator(bytes_max: usize) -> Budget {
 fn basic_credentials(name: &str, secret: &str) -> Result<HeaderValue, FetchError> {
     let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let pair = format!("{}:{}", encode(name), encode(secret));
-    let text = format!("Basic {}", BASE64_STANDARD.encode(pair));
-    let mut value = HeaderValue::from_str(&text).map_err(|_| FetchError::Protocol)?;
+    sensitive(&format!("Basic {}", BASE64_STANDARD.encode(pair)))
+}
+
+/// A value that must not reach a log.
+fn sensitive(text: &str) -> Result<HeaderValue, FetchError> {
+    let mut value = HeaderValue::from_str(text).map_err(|_| FetchError::Protocol)?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// P8: what is secret in a request does not print with it.
+    #[test]
+    fn a_secret_header_does_not_print() {
+        for value in [sensitive("hunter2"), basic_credentials("id", "hunter2")] {
+            assert_eq!(format!("{:?}", value.unwrap()), "Sensitive");
+        }
+        assert_eq!(sensitive("a\r\nb: c"), Err(FetchError::Protocol));
+    }
 }

@@ -7,7 +7,7 @@
 //! | [`OperatorUrl`] | a URL from configuration; nothing converts one into the other            |
 //! | [`address`]     | the table of special-purpose ranges, one RFC per row (F1, F5, F6)        |
 //! | [`Fetcher`]     | resolve once, judge every address, dial exactly those, TLS, one exchange |
-//! | [`Resolve`]     | where names become addresses; replaceable in tests                       |
+//! | [`Resolve`]     | where names become addresses, or texts; replaceable in tests             |
 //! | [`Dial`]        | where a connection is opened; tests count the calls                      |
 //!
 //! ```text

@@ -1,4 +1,5 @@
-//! Where a name becomes addresses: all of them at once, so that the guard sees every one.
+//! Where a name becomes addresses: all of them at once, so that the guard sees every one. And where
+//! its TXT records are read, which prove the control of a domain.
 //!
 //! | Rule                                               | Enforced by                 | Threat |
 //! |----------------------------------------------------|-----------------------------|--------|
@@ -9,7 +10,7 @@
 //! The system's `resolv.conf` and `hosts` are read once. Where there is none, no name resolves, and
 //! that is all: a hub without DNS still serves.
 //!
-//! Not here: judging the answers.
+//! Not here: judging the answers, and how many records are too many.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -17,7 +18,7 @@ use hickory_resolver::{
     ResolverBuilder, TokioResolver,
     config::{LookupIpStrategy, ResolveHosts},
     net::runtime::TokioRuntimeProvider,
-    proto::rr::Name,
+    proto::rr::{Name, RData},
 };
 
 use crate::BoxFuture;
@@ -38,6 +39,15 @@ pub struct NotResolved(pub String);
 pub trait Resolve: Send + Sync {
     /// Every address of this name; never called with an IP literal.
     fn resolve<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, NotResolved>>;
+
+    /// The TXT records of this name, the strings of each one joined (RFC 1035 §3.3.14); empty when
+    /// the name servers say that there are none. A source of addresses alone knows nothing of them.
+    fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Vec<u8>>, NotResolved>> {
+        let failure = NotResolved(format!(
+            "nobody can be asked for the TXT records of `{name}`"
+        ));
+        Box::pin(async move { Err(failure) })
+    }
 }
 
 /// The name servers and the `hosts` file of the system.
@@ -51,6 +61,19 @@ impl SystemResolver {
         }
         Self(made.map_err(|failure| failure.to_string()))
     }
+
+    fn resolver(&self) -> Result<&TokioResolver, NotResolved> {
+        self.0
+            .as_ref()
+            .map_err(|failure| NotResolved(failure.clone()))
+    }
+}
+
+/// The name as written: fully qualified, so that no search domain is tried.
+fn qualified(name: &str) -> Result<Name, NotResolved> {
+    let mut name = Name::from_ascii(name).map_err(|failure| NotResolved(failure.to_string()))?;
+    name.set_fqdn(true);
+    Ok(name)
 }
 
 fn build(
@@ -69,16 +92,25 @@ fn build(
 impl Resolve for SystemResolver {
     fn resolve<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, NotResolved>> {
         Box::pin(async move {
-            let resolver = self
-                .0
-                .as_ref()
-                .map_err(|failure| NotResolved(failure.clone()))?;
-            let mut name =
-                Name::from_ascii(host).map_err(|failure| NotResolved(failure.to_string()))?;
-            name.set_fqdn(true);
-            let found = resolver.lookup_ip(name).await;
+            let found = self.resolver()?.lookup_ip(qualified(host)?).await;
             let found = found.map_err(|failure| NotResolved(failure.to_string()))?;
             Ok(found.iter().collect())
+        })
+    }
+
+    fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Vec<u8>>, NotResolved>> {
+        Box::pin(async move {
+            let found = match self.resolver()?.txt_lookup(qualified(name)?).await {
+                Ok(found) => found,
+                Err(failure) if failure.is_no_records_found() => return Ok(Vec::new()),
+                Err(failure) => return Err(NotResolved(failure.to_string())),
+            };
+            let joined = |data: &RData| match data {
+                RData::TXT(strings) => Some(strings.txt_data.concat()),
+                _ => None,
+            };
+            let records = found.answers().iter();
+            Ok(records.filter_map(|record| joined(&record.data)).collect())
         })
     }
 }
@@ -92,8 +124,9 @@ mod tests {
 
     use super::*;
 
-    /// A name server that knows two A records and one AAAA record behind a CNAME of
-    /// `client.example`, and writes down what it is asked.
+    /// A name server that knows two A records, one AAAA record and two TXT records behind a CNAME
+    /// of `client.example` and of each name below it, fails for `broken.example`, knows nothing
+    /// else, and writes down what it is asked.
     async fn name_server() -> (u16, Arc<Mutex<Vec<String>>>) {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let port = socket.local_addr().unwrap().port();
@@ -103,9 +136,13 @@ mod tests {
             let mut packet = [0; 1_500];
             while let Ok((length, from)) = socket.recv_from(&mut packet).await {
                 let (name, kind, question_end) = question(&packet[..length]);
-                let known = name == "client.example.";
+                let code = match name.as_str() {
+                    "broken.example." => SERVFAIL,
+                    name if name.ends_with("client.example.") => NO_ERROR,
+                    _ => NXDOMAIN,
+                };
                 log.lock().unwrap().push(name);
-                let answer = answer(&packet[..question_end], known, kind);
+                let answer = answer(&packet[..question_end], code, kind);
                 socket.send_to(&answer, from).await.unwrap();
             }
         });
@@ -123,13 +160,13 @@ mod tests {
         (name, packet[at + 2], at + 5)
     }
 
-    fn answer(question: &[u8], known: bool, kind: u8) -> Vec<u8> {
+    fn answer(question: &[u8], code: u8, kind: u8) -> Vec<u8> {
         let mut packet = question.to_vec();
         let head = |name: [u8; 2], kind: u8, length: u8| {
             [name[0], name[1], 0, kind, 0, 1, 0, 0, 0, 60, 0, length]
         };
         let mut records: Vec<Vec<u8>> = Vec::new();
-        if known {
+        if code == NO_ERROR {
             // client.example CNAME a.client.example, whose name stands at the end of this record.
             let target = u8::try_from(question.len() + 12).unwrap();
             let mut alias = head([0xc0, 12], 5, 4).to_vec();
@@ -137,6 +174,8 @@ mod tests {
             records.push(alias);
             let addresses: &[&[u8]] = match kind {
                 1 => &[&[93, 184, 216, 34], &[10, 0, 0, 1]],
+                // Two strings that are one text, and one that is none.
+                16 => &[b"\x0avestibule=\x051a2b3", b"\x02\xff\xfe"],
                 _ => &[&[0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]],
             };
             for address in addresses {
@@ -146,11 +185,16 @@ mod tests {
                 records.push(record);
             }
         }
-        packet[2..4].copy_from_slice(&[0x81, if known { 0x80 } else { 0x83 }]);
+        packet[2..4].copy_from_slice(&[0x81, 0x80 | code]);
         packet[4..12].copy_from_slice(&[0, 1, 0, u8::try_from(records.len()).unwrap(), 0, 0, 0, 0]);
         packet.extend(records.concat());
         packet
     }
+
+    /// RFC 1035 §4.1.1.
+    const NO_ERROR: u8 = 0;
+    const SERVFAIL: u8 = 2;
+    const NXDOMAIN: u8 = 3;
 
     async fn resolver() -> (SystemResolver, Arc<Mutex<Vec<String>>>) {
         let (port, asked) = name_server().await;
@@ -188,5 +232,39 @@ mod tests {
         let asked = asked.lock().unwrap();
         assert!(!asked.is_empty());
         assert!(asked.iter().all(|name| name == "wiki.intra."), "{asked:?}");
+    }
+
+    /// RFC 1035 §3.3.14: the strings of a record are one text, behind the CNAME, and nothing but
+    /// TXT records counts.
+    #[tokio::test]
+    async fn the_strings_of_a_text_record_are_joined() {
+        let (resolver, asked) = resolver().await;
+        let mut found = resolver.txt("_proof.client.example").await.unwrap();
+        found.sort_unstable();
+        assert_eq!(found, [b"vestibule=1a2b3".to_vec(), vec![0xff, 0xfe]]);
+        let asked = asked.lock().unwrap();
+        assert!(!asked.is_empty());
+        assert!(
+            asked.iter().all(|name| name == "_proof.client.example."),
+            "{asked:?}"
+        );
+    }
+
+    /// "There is none" is an answer, "I do not know" is not; and no search domain is tried.
+    #[tokio::test]
+    async fn an_absent_text_record_is_not_a_failure() {
+        let (resolver, asked) = resolver().await;
+        let nothing: Vec<Vec<u8>> = Vec::new();
+        assert_eq!(resolver.txt("wiki.intra").await.unwrap(), nothing);
+        assert!(resolver.txt("broken.example").await.is_err());
+        let unconfigured = SystemResolver(Err("no configuration".to_owned()));
+        assert!(unconfigured.txt("client.example").await.is_err());
+        let asked = asked.lock().unwrap();
+        let written = ["wiki.intra.", "broken.example."];
+        assert!(!asked.is_empty());
+        assert!(
+            asked.iter().all(|name| written.contains(&name.as_str())),
+            "{asked:?}"
+        );
     }
 }

@@ -246,10 +246,7 @@ impl Target {
     /// A public DNS name, and a port that can be one (F7, F14).
     pub(crate) fn require_public(&self) -> Result<(), UrlError> {
         let labels = self.host.split('.').count();
-        let reserved = PRIVATE_SUFFIXES
-            .iter()
-            .any(|suffix| self.host.ends_with(suffix) || suffix.get(1..) == Some(&self.host));
-        if self.literal.is_some() || labels < 2 || reserved {
+        if self.literal.is_some() || labels < 2 || is_reserved(&self.host) {
             return Err(UrlError::Host);
         }
         if self.port == 443 || self.port >= 1024 {
@@ -281,6 +278,27 @@ impl Target {
             (true, false) => Err(UrlError::NotAUrl),
         }
     }
+}
+
+/// A name below which a public host may publish records: as the host of a [`StrangerUrl`], but
+/// labels may start with an underscore (RFC 8552 §1.1).
+pub(crate) fn is_public_record_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let label = |label: &str| is_label(label.strip_prefix('_').unwrap_or(label));
+    let top_is_a_number = |top: &str| top.bytes().all(|byte| byte.is_ascii_digit());
+    name.len() <= 253
+        && name.split('.').all(label)
+        && !is_reserved(&name)
+        && name
+            .rsplit_once('.')
+            .is_some_and(|(_, top)| !top_is_a_number(top))
+}
+
+/// Is or ends like a name that no public host has; in lower case.
+fn is_reserved(host: &str) -> bool {
+    PRIVATE_SUFFIXES
+        .iter()
+        .any(|suffix| host.ends_with(suffix) || suffix.get(1..) == Some(host))
 }
 
 /// Host (with the brackets of IPv6) and port as written.

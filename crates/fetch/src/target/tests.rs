@@ -210,6 +210,41 @@ fn operator_url_rules() {
     assert_eq!(url.target().host, "::1");
 }
 
+/// RFC 8552 §1.1: names of records may start with an underscore; F7, F8: and lead nowhere inside.
+#[test]
+fn a_name_of_records_is_a_public_name_or_below_one() {
+    #[rustfmt::skip]
+    let cases = [
+        ("client.example",               true),
+        ("_vestibule.Client.example",    true),
+        ("_a._b.xn--bcher-kva.example",  true),
+        ("1.client.example",             true),
+        ("client",                       false),
+        ("_vestibule.localhost",         false),
+        ("_vestibule.printer.LOCAL",     false),
+        ("_vestibule.db.internal",       false),
+        ("internal",                     false),
+        ("10.0.0.1",                     false),
+        ("client.example.",              false),
+        (".client.example",              false),
+        ("client..example",              false),
+        ("__a.client.example",           false),
+        ("_.client.example",             false),
+        ("a_b.client.example",           false),
+        ("cli\\046ent.example",          false),
+        ("client.example:53",            false),
+        ("cliënt.example",               false),
+        ("",                             false),
+    ];
+    for (name, public) in cases {
+        assert_eq!(is_public_record_name(name), public, "{name}");
+    }
+    for (labels, public) in [(123, true), (124, false)] {
+        let name = format!("{}example", "a.".repeat(labels));
+        assert_eq!(is_public_record_name(&name), public, "{}", name.len());
+    }
+}
+
 proptest! {
     /// F7, F9: whatever text is accepted, the parser of everybody else sees the same public host.
     #[test]

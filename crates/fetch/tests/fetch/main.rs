@@ -16,5 +16,6 @@ mod loopback;
 mod operator;
 mod requests;
 mod support;
+mod texts;
 mod time;
 mod tls;

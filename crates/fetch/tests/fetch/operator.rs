@@ -1,8 +1,13 @@
 //! Calls that configuration asks for: anywhere, but to one origin only (design invariant 7).
 
+use std::time::{Duration, Instant};
+
 use vestibule_fetch::{FetchError, FetchSettings, Fetcher, OperatorUrl};
 
-use crate::support::{Host, ok, send};
+use crate::support::{Host, Step, ok, send};
+
+/// Longer than any test.
+const LONG: Duration = Duration::from_mins(1);
 
 fn fetcher() -> Fetcher {
     Fetcher::new(FetchSettings::default()).unwrap()
@@ -100,4 +105,100 @@ async fn a_form_without_credentials_sends_none() {
         !request.to_ascii_lowercase().contains("authorization"),
         "{request}"
     );
+}
+
+/// JSON, the headers of the caller, and the answer whatever its status.
+#[tokio::test]
+async fn json_is_posted_with_the_headers_of_the_caller() {
+    let host = Host::plain(send(
+        "HTTP/1.1 422 Unprocessable\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nno",
+    ))
+    .await;
+    let answer = fetcher()
+        .post_json_operator(
+            &url(&host, "/score?v=1"),
+            b"{\"a\":1}".to_vec(),
+            &[("Vestibule-Signature", "t=1,v1=00"), ("x-b", "c d")],
+            LONG,
+            1_000,
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        (answer.status, answer.body.as_ref()),
+        (422, b"no".as_slice())
+    );
+    let request = host.requests().remove(0);
+    assert!(
+        request.starts_with("POST /score?v=1 HTTP/1.1\r\n"),
+        "{request}"
+    );
+    for line in [
+        "content-type: application/json",
+        "accept: application/json",
+        "content-length: 7",
+        "vestibule-signature: t=1,v1=00",
+        "x-b: c d",
+    ] {
+        assert!(
+            request.contains(&format!("\r\n{line}\r\n")),
+            "{line} {request}"
+        );
+    }
+    assert!(request.ends_with("\r\n\r\n{\"a\":1}"), "{request}");
+}
+
+/// Nothing is sent with a header that would be two, or none.
+#[tokio::test]
+async fn a_header_that_cannot_be_sent_sends_nothing() {
+    let host = Host::plain(ok("{}")).await;
+    for header in [("x-a", "1\r\nx-b: 2"), ("x a", "1"), ("", "1")] {
+        let answer = fetcher()
+            .post_json_operator(&url(&host, "/a"), Vec::new(), &[header], LONG, 1_000)
+            .await;
+        assert_eq!(answer, Err(FetchError::Protocol), "{header:?}");
+    }
+    assert!(host.requests().is_empty());
+}
+
+/// F10, F20: no redirect, and the caller's budget.
+#[tokio::test]
+async fn a_json_answer_is_bounded_and_leads_nowhere() {
+    let host = Host::plain(ok("12345")).await;
+    for (bytes_max, expected) in [(5, Ok(5)), (4, Err(FetchError::TooLarge))] {
+        let answer = fetcher()
+            .post_json_operator(&url(&host, "/a"), Vec::new(), &[], LONG, bytes_max)
+            .await;
+        assert_eq!(answer.map(|answer| answer.body.len()), expected);
+    }
+    let host = Host::plain(send(
+        "HTTP/1.1 307 Temporary\r\nLocation: /other\r\nContent-Length: 0\r\n\r\n",
+    ))
+    .await;
+    let answer = fetcher()
+        .post_json_operator(&url(&host, "/a"), Vec::new(), &[], LONG, 1_000)
+        .await;
+    assert_eq!(answer.unwrap().status, 307);
+    assert_eq!(host.requests().len(), 1);
+}
+
+/// F19: the caller's deadline and the fetcher's, whichever is shorter.
+#[tokio::test]
+async fn the_shorter_deadline_counts() {
+    let (short, long) = (Duration::from_millis(200), Duration::from_secs(30));
+    let host = Host::plain(vec![Step::Hang]).await;
+    for (own, asked) in [(short, long), (long, short)] {
+        let fetcher = Fetcher::new(FetchSettings {
+            deadline: own,
+            ..FetchSettings::default()
+        })
+        .unwrap();
+        let start = Instant::now();
+        let answer = fetcher
+            .post_json_operator(&url(&host, "/a"), Vec::new(), &[], asked, 1_000)
+            .await;
+        assert_eq!(answer, Err(FetchError::DeadlineExceeded));
+        let took = start.elapsed();
+        assert!(took >= short && took < Duration::from_secs(5), "{took:?}");
+    }
 }

@@ -59,6 +59,51 @@ fn issuers_with_one_secret_do_not_open_each_other() {
     assert!(!other.verify(MacKind::Csrf, id, &[b"session"], &mac));
 }
 
+/// SLR-02, T18: prefix, version, key id, kind and issuer are bound by the associated data, not only
+/// by the key: sealed with the very key of a registration, it does not open if one of them was
+/// another.
+#[test]
+fn nothing_opens_under_other_associated_data() {
+    let ring = ring();
+    let kind = Kind::Registration;
+    let cipher = ring.active.seal(kind);
+    let spell = |aad: &[u8]| {
+        let mut body = vec![VERSION, 0, 1];
+        body.extend_from_slice(&NONCE);
+        body.extend_from_slice(&aead_seal(cipher, aad, b"payload", NONCE));
+        format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(body))
+    };
+    let of = |prefix: &str, version: u8, id: u16, label: &str, issuer: &str| {
+        let mut aad = prefix.as_bytes().to_vec();
+        aad.push(version);
+        aad.extend_from_slice(&id.to_be_bytes());
+        for part in [label, issuer] {
+            aad.extend_from_slice(&length(part.as_bytes()));
+            aad.extend_from_slice(part.as_bytes());
+        }
+        aad
+    };
+    let (prefix, label) = (kind.prefix(), kind.label());
+    let right = of(prefix, VERSION, 1, label, ISSUER);
+    assert_eq!(right, ring.associated(kind, KeyId(1)));
+    assert_eq!(spell(&right), ring.seal(kind, b"payload", NONCE));
+    assert_eq!(ring.open(kind, &spell(&right)).unwrap(), b"payload");
+    #[rustfmt::skip]
+    let rows = [
+        ("prefix",           of("vtk_", VERSION, 1, label, ISSUER)),
+        ("version",          of(prefix, VERSION + 1, 1, label, ISSUER)),
+        ("key id",           of(prefix, VERSION, 2, label, ISSUER)),
+        ("kind",             of(prefix, VERSION, 1, Kind::Ticket.label(), ISSUER)),
+        ("issuer",           of(prefix, VERSION, 1, label, "https://hub.example/")),
+        ("parts that moved", of(prefix, VERSION, 1, "seal registrationh", "ttps://hub.example")),
+        ("nothing",          Vec::new()),
+    ];
+    for (what, aad) in rows {
+        let sealed = spell(&aad);
+        assert_eq!(ring.open(kind, &sealed), Err(OpenError::Forged), "{what}");
+    }
+}
+
 /// T18: every single character is fixed, the unused bits of the last one included.
 #[test]
 fn no_changed_character_opens() {
