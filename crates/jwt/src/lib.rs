@@ -1,10 +1,12 @@
-//! Signed JSON Web Tokens: the three kinds that this hub makes or takes, and the keys for them.
+//! Signed JSON Web Tokens: the three kinds that this hub makes or takes, signed catalogues, and the
+//! keys for them.
 //!
 //! | Kind             | `typ`                                  | Made by                            | Judged by                     |
 //! |------------------|----------------------------------------|------------------------------------|-------------------------------|
 //! | access token     | `at+jwt` (RFC 9068)                    | [`SigningKey::sign_access_token`]  | [`verify_access_token`]       |
 //! | ID Token         | `JWT` or absent (OIDC Core §2)         | [`SigningKey::sign_id_token`]      | [`verify`]                    |
 //! | client assertion | `client-authentication+jwt` (RFC 7523) | the client                         | [`verify_client_assertion`]   |
+//! | catalogue        | [`CATALOGUE_TYP`] (no token: a file)   | its maintainer, [`SigningKey::sign`] | [`verify_document`]         |
 //!
 //! | Rule (GEN-19, RFC 8725)                           | Enforced by              | Threat   |
 //! |---------------------------------------------------|--------------------------|----------|
@@ -43,7 +45,9 @@ pub use client_assertion::{
 pub use id_token::{IdTokenClaims, at_hash};
 pub use jwk::{JwkSet, JwksError, PublicJwk, thumbprint};
 pub use signing::{SignError, SigningKey, SigningKeyError};
-pub use verify::{Rules, TypRule, VerifiedJwt, VerifyError, verify};
+pub use verify::{
+    CATALOGUE_TYP, Rules, TypRule, VerifiedJwt, VerifyError, verify, verify_document,
+};
 
 /// Longest token that is looked at (GEN-19).
 pub const TOKEN_BYTES_MAX: usize = 16 << 10;

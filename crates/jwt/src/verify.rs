@@ -18,12 +18,17 @@ use serde_json::{Map, Value};
 
 use crate::{Algorithm, JwkSet, PublicJwk, TOKEN_BYTES_MAX, jwk::KID_BYTES_MAX, strict};
 
+/// `typ` of a signed catalogue of known clients.
+pub const CATALOGUE_TYP: &str = "vestibule-catalogue+jws";
+
 /// Which `typ` a token must have (table 1.2 of `spec/oauth.md`). Compared without regard to case,
 /// and `application/` may stand in front (RFC 7515 §4.1.9).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum TypRule {
     /// `at+jwt`, required (RFC 9068 §2.1).
     AccessToken,
+    /// [`CATALOGUE_TYP`], required: no token of another kind is a catalogue (RFC 8725 §3.11).
+    Catalogue,
     /// `client-authentication+jwt`, `oauth-client-auth+jwt`, `JWT` or absent (JCA-05, CIMD-66).
     ClientAssertion,
     /// `JWT` or absent (OIDC Core §2).
@@ -34,11 +39,15 @@ impl TypRule {
     fn accepts(self, typ: Option<&str>) -> bool {
         let named: &[&str] = match self {
             Self::AccessToken => &["at+jwt"],
+            Self::Catalogue => &[CATALOGUE_TYP],
             Self::ClientAssertion => &["JWT", "client-authentication+jwt", "oauth-client-auth+jwt"],
             Self::IdToken => &["JWT"],
         };
         let Some(typ) = typ else {
-            return self != Self::AccessToken;
+            return match self {
+                Self::AccessToken | Self::Catalogue => false,
+                Self::ClientAssertion | Self::IdToken => true,
+            };
         };
         let short = match typ.split_at_checked("application/".len()) {
             Some((front, rest)) if front.eq_ignore_ascii_case("application/") => rest,
@@ -211,6 +220,18 @@ pub fn verify(token: &str, keys: &JwkSet, rules: &Rules<'_>) -> Result<VerifiedJ
         algorithm,
         thumbprint: crate::thumbprint(signer),
     })
+}
+
+/// Verify a document in a compact JWS, such as a catalogue, by the rules of [`verify`]; returns the
+/// octets that were signed, which is what counts where a document has one spelling.
+pub fn verify_document(
+    text: &str,
+    keys: &JwkSet,
+    rules: &Rules<'_>,
+) -> Result<Vec<u8>, VerifyError> {
+    verify(text, keys, rules)?;
+    let payload = text.split('.').nth(1).and_then(strict::decode);
+    payload.ok_or(VerifyError::Malformed("not three segments"))
 }
 
 /// The keys that a header may mean: those of this name, else those without a name; without a `kid`

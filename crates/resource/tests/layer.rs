@@ -34,7 +34,12 @@ struct World {
 
 impl World {
     async fn start() -> Self {
-        let (key, _) = SigningKey::generate(Algorithm::Es256).unwrap();
+        Self::start_signing(Algorithm::Es256).await
+    }
+
+    /// Against a hub that signs with this algorithm.
+    async fn start_signing(algorithm: Algorithm) -> Self {
+        let (key, _) = SigningKey::generate(algorithm).unwrap();
         let keys = JwkSet::of(vec![key.public_jwk().clone()]).to_json();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let issuer = format!("http://{}", listener.local_addr().unwrap());
@@ -138,6 +143,25 @@ fn challenge(answer: &Response<Body>) -> String {
 const LOOK: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami"}}"#;
 const WRITE: &str =
     r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"write_note"}}"#;
+
+/// AT-01: whatever the hub signs with, the layer verifies; RS256 among it.
+#[tokio::test]
+async fn tokens_of_every_algorithm_are_let_in() {
+    for algorithm in [Algorithm::EdDsa, Algorithm::Es256, Algorithm::Rs256] {
+        let world = World::start_signing(algorithm).await;
+        let good = world.token(|_| {});
+        let answer = world.call(Some(&good), LOOK).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{algorithm}");
+        // Another key of the same algorithm under the same name is not the hub's.
+        let other = World::start_signing(algorithm).await;
+        let (signed, _) = good.rsplit_once('.').unwrap();
+        let foreign = other.token(|_| {});
+        let (_, signature) = foreign.rsplit_once('.').unwrap();
+        let forged = format!("{signed}.{signature}");
+        let answer = world.call(Some(&forged), LOOK).await;
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{algorithm}");
+    }
+}
 
 /// MCP-RS-01, MCP-RS-02, MCP-RS-03, MCP-RS-04, MCP-RS-13, MCP-RS-14, PRM-02, PRM-03, PRM-04,
 /// PRM-12, QUIRK-29: on the resource's path and at the root, and nothing else below it.

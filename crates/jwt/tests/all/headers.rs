@@ -245,9 +245,10 @@ fn a_key_is_found_by_name_or_by_trying_those_that_fit() {
 /// JCA-05, CIMD-66, AT-09, T14: one kind never passes for another.
 #[test]
 fn each_kind_has_its_types() {
-    use TypRule::{AccessToken as A, ClientAssertion as C, IdToken as I};
+    use TypRule::{AccessToken as A, Catalogue as K, ClientAssertion as C, IdToken as I};
     #[rustfmt::skip]
-    let rows: [(Option<&str>, &[TypRule]); 24] = [
+    let rows: [(Option<&str>, &[TypRule]); 25] = [
+        (Some("vestibule-catalogue+jws"),                  &[K]),
         (None,                                             &[C, I]),
         (Some("JWT"),                                      &[C, I]),
         (Some("jwt"),                                      &[C, I]),
@@ -276,7 +277,7 @@ fn each_kind_has_its_types() {
     let keys = set_of(&EDDSA.key);
     for (typ, accepted) in rows {
         let token = sign(&EDDSA.key, typ, &json!({}));
-        for rule in [A, C, I] {
+        for rule in [A, C, I, K] {
             let found = verify(&token, &keys, &Rules::new(rule, &Algorithm::ALL)).map(|_| ());
             let expected = if accepted.contains(&rule) {
                 Ok(())

@@ -6,8 +6,9 @@ use aws_lc_rs::signature::{
 };
 use serde_json::{Value, json};
 use vestibule_jwt::{
-    AccessTokenClaims, Algorithm, Audience, IdTokenClaims, JwkSet, Rules, SigningKey, TypRule,
-    VerifyError, at_hash, thumbprint, verify, verify_access_token,
+    AccessTokenClaims, Algorithm, Audience, CATALOGUE_TYP, IdTokenClaims, JwkSet, Rules,
+    SigningKey, TypRule, VerifyError, at_hash, thumbprint, verify, verify_access_token,
+    verify_document,
 };
 
 use crate::support::*;
@@ -236,6 +237,32 @@ fn thumbprints_are_those_of_the_rfcs() {
         let set = set(&[key]);
         assert_eq!(thumbprint(&set.keys()[0]), expected);
     }
+}
+
+/// The octets that were signed come back as they are, spaces and order included; one octet more or
+/// another key, and nothing does.
+#[test]
+fn a_signed_document_comes_back_octet_by_octet() {
+    let [made, ..] = signers();
+    let keys = set_of(&made.key);
+    let rules = Rules::new(TypRule::Catalogue, &Algorithm::ALL);
+    let document = br#"{ "b" : 1,"a":[ 1.0 ] }"#;
+    let signed = made.key.sign(Some(CATALOGUE_TYP), document).unwrap();
+    assert_eq!(verify_document(&signed, &keys, &rules).unwrap(), document);
+    let parts: Vec<&str> = signed.split('.').collect();
+    let [header, _, signature] = parts[..] else {
+        unreachable!("a compact JWS has three parts");
+    };
+    let spliced = format!("{header}.{}.{signature}", b64(br#"{"b":1,"a":[1.0]}"#));
+    assert_eq!(
+        verify_document(&spliced, &keys, &rules),
+        Err(VerifyError::Signature)
+    );
+    let nobody = JwkSet::parse(br#"{"keys":[]}"#).unwrap();
+    assert_eq!(
+        verify_document(&signed, &nobody, &rules),
+        Err(VerifyError::UnknownKey)
+    );
 }
 
 /// RFC 7515 A.3: the published ES256 token.
