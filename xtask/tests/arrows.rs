@@ -3,6 +3,10 @@
 const ARROWS: &[(&str, &[&str])] = &[
     ("vestibule-cimd", &["vestibule-fetch", "vestibule-protocol"]),
     (
+        "vestibule-corpus",
+        &["vestibule-policy", "vestibule-protocol"],
+    ),
+    (
         "vestibule-engine",
         &[
             "vestibule-cimd",
@@ -42,11 +46,15 @@ const FREE: &[&str] = &[
 ];
 /// Crates that may depend on nothing of ours: a bug in our types must not hide itself.
 const BLACK_BOX: &[&str] = &["vestibule-benches", "vestibule-conformance", "xtask"];
+/// Crates that nothing depends on: they judge ours, and are run, not linked.
+const LEAVES: &[&str] = &["vestibule-corpus"];
 /// Who may use a library that others must not (`style.md` 2.2).
 const WALLS: &[(&str, &[&str])] = &[
     ("axum", &["vestibule", "vestibule-server"]),
+    ("cedar-policy", &["vestibule-policy"]),
     ("hyper", &["vestibule-fetch", "vestibule-server"]),
     ("hickory-resolver", &["vestibule-fetch"]),
+    ("cedar-policy", &["vestibule-policy"]),
     ("jsonwebtoken", &["vestibule-jwt"]),
     ("rusqlite", &["vestibule-store-sqlite"]),
 ];
@@ -80,6 +88,23 @@ fn crates_depend_only_along_the_drawn_arrows() {
                 drawn.contains(&to) || in_tests,
                 "undrawn arrow: {name} -> {to}"
             );
+        }
+    }
+}
+
+#[test]
+fn nothing_depends_on_a_leaf() {
+    let metadata = cargo_metadata::MetadataCommand::new()
+        .no_deps()
+        .exec()
+        .unwrap();
+    let packages = metadata.workspace_packages();
+    for leaf in LEAVES {
+        assert!(packages.iter().any(|package| package.name == *leaf));
+        for package in &packages {
+            let mut dependencies = package.dependencies.iter();
+            let depends = dependencies.any(|dependency| dependency.name == *leaf);
+            assert!(!depends, "{} -> {leaf}", package.name);
         }
     }
 }
