@@ -13,6 +13,8 @@
 //!
 //! Not here: the decision itself (`consent`), passwords (`sign_in`).
 
+use std::time::Duration;
+
 use vestibule_cimd::ResolveError;
 use vestibule_policy::{Consent, Power};
 use vestibule_protocol::{
@@ -25,7 +27,7 @@ use vestibule_protocol::{
     resource_indicator::{ResourceSpec, ResourceUri},
     scope::{self, Scope, ScopeSet},
     secret::Secret,
-    trust::{Door, Trust},
+    trust::{Action, Door, Trust},
 };
 use vestibule_seal::{Kind, sha256};
 use vestibule_store::{StoreError, sessions::Session, users::User};
@@ -33,14 +35,17 @@ use vestibule_store::{StoreError, sessions::Session, users::User};
 use crate::{
     Browser, CookieChange, Engine, FailurePage, FailureStatus, LeavePage, Reply, SignInPage,
     SignInProblem, Step,
-    clients::{Client, Unresolved},
-    consent::Asking,
+    admission::Permit,
+    clients::{Client, Unresolved, is_relay},
+    consent::Yes,
     hint::Hint,
     issue::under_ceiling,
     throttle::Meter,
     ticket::{NoTicket, Origin, Ticket, binding_of},
 };
 
+/// How fresh a sign-in must be where the policies ask for one (outcome `step_up`).
+const STEP_UP_FRESH: Duration = Duration::from_mins(5);
 /// Live grants of a person that are looked through for one client's.
 const GRANTS_LOOKED_AT: usize = 500;
 
@@ -52,6 +57,8 @@ pub(crate) struct Asked {
     pub(crate) resource: ResourceUri,
     /// Known, allowed scopes of what was asked for.
     pub(crate) scopes: ScopeSet,
+    /// Known scopes that were asked for and are not to be had today.
+    pub(crate) withheld: ScopeSet,
     pub(crate) power: Power,
     /// Whom the client expects to be signed in.
     pub(crate) hint: Option<Hint>,
@@ -64,9 +71,18 @@ impl Asked {
     pub(crate) fn may_be_remembered(&self) -> bool {
         let allowed = match self.power.consent {
             Consent::MayRemember => true,
-            Consent::EveryTime | Consent::Warn => false,
+            Consent::EveryTime | Consent::StepUp | Consent::Warn => false,
         };
-        allowed && self.request.redirect.kind() == RedirectKind::Https
+        let redirect = &self.request.redirect;
+        allowed && redirect.kind() == RedirectKind::Https && !is_relay(redirect.as_str())
+    }
+
+    /// Warnings are confirmed one by one with the yes.
+    pub(crate) fn needs_confirmation(&self) -> bool {
+        match self.power.consent {
+            Consent::StepUp | Consent::Warn => true,
+            Consent::EveryTime | Consent::MayRemember => false,
+        }
     }
 
     /// A success or error response for the client, with `state` and `iss` (MCP-AS-31).
@@ -88,7 +104,7 @@ impl Asked {
     }
 
     /// An error that the person may not have caused; [`Engine::tell`] decides how it goes.
-    fn for_client(&self, engine: &Engine, error: OAuthError) -> ForClient {
+    pub(crate) fn for_client(&self, engine: &Engine, error: OAuthError) -> ForClient {
         let request = &self.request;
         Returned::of(
             engine,
@@ -102,7 +118,7 @@ impl Asked {
 
 /// RU-13: nobody vouches for the client.
 fn is_stranger(client: &Client) -> bool {
-    match client.trust {
+    match client.assessment.trust {
         Trust::FirstParty | Trust::Known | Trust::Verified => false,
         Trust::Blocked | Trust::Held | Trust::Unverified => true,
     }
@@ -245,9 +261,14 @@ impl Engine {
         let (resource, spec) = self
             .find_resource(&request.resource)
             .map_err(|error| returned.error(error))?;
-        let shape = client.shape(request.redirect.kind(), request.redirect.as_str());
-        let power = vestibule_policy::power(client.trust, client.risk, Some(shape));
-        let scopes =
+        let redirect = request.redirect.as_str();
+        let live = self.live_now();
+        if live.standings.redirect_is_blocked(redirect, self.now()) {
+            return Err(NotAsked::Show(self.refused_page(&client)));
+        }
+        let shape = client.shape(request.redirect.kind(), redirect);
+        let power = live.power(&client, Some(shape));
+        let (scopes, withheld) =
             find_scopes(&client, &request, spec, &power).map_err(|error| returned.error(error))?;
         if !client.metadata.grant_types.authorization_code {
             return Err(returned.error(OAuthError::new(
@@ -260,6 +281,7 @@ impl Engine {
             request,
             resource,
             scopes,
+            withheld,
             power,
             hint,
             origin,
@@ -279,21 +301,47 @@ impl Engine {
                 })?;
                 Ok((spec.uri.clone(), spec))
             }
-            [one] => {
-                let spec = self.config.resources.find(one);
-                Ok((
-                    one.clone(),
-                    spec.ok_or_else(|| target("the resource is not known here"))?,
-                ))
-            }
+            [one] => self
+                .known_resource(one)
+                .ok_or_else(|| target("the resource is not known here")),
             _ => Err(target("ask for one resource at a time")),
         }
+    }
+
+    /// Outcome `step_up`: the sign-in must have been a fresh one when the request began. Looked at
+    /// each time that the request goes on, so that a page from before the policy is no way around.
+    pub(crate) fn must_step_up(asked: &Asked, session: &Session) -> bool {
+        asked.power.consent == Consent::StepUp
+            && asked.origin.since.since(session.auth_time) > STEP_UP_FRESH
+    }
+
+    /// The resource that this names and the form that becomes `aud`: as it was asked for
+    /// (QUIRK-28), or the resource's own where the option lets its origin stand for it (QUIRK-27).
+    pub(crate) fn known_resource(
+        &self,
+        asked: &ResourceUri,
+    ) -> Option<(ResourceUri, &ResourceSpec)> {
+        let resources = &self.config.resources;
+        if let Some(spec) = resources.find(asked) {
+            return Some((asked.clone(), spec));
+        }
+        if !self.config.origin_as_resource {
+            return None;
+        }
+        let spec = resources.single_under_origin(asked)?;
+        tracing::warn!(
+            asked = asked.as_str(),
+            taken = spec.uri.as_str(),
+            "a client named an origin, which is taken for the one resource under it \
+             (quirks.origin_as_resource)"
+        );
+        Some((spec.uri.clone(), spec))
     }
 
     /// OIDC-06, OIDC-07, OIDC-08.
     fn must_sign_in(&self, asked: &Asked, session: &Session) -> bool {
         let prompt = asked.request.prompt;
-        if prompt.login || prompt.select_account {
+        if prompt.login || prompt.select_account || Self::must_step_up(asked, session) {
             return true;
         }
         match &asked.hint {
@@ -311,7 +359,7 @@ impl Engine {
     /// Signed in: was this consented to before?
     pub(crate) async fn go_on(
         &self,
-        asked: Asked,
+        mut asked: Asked,
         browser: &Browser,
         session: &Session,
         user: &User,
@@ -322,9 +370,28 @@ impl Engine {
             let error = asked.for_client(self, error);
             return self.tell(error, browser).await.into();
         }
+        if Self::must_step_up(&asked, session) {
+            return self.ask_to_sign_in(&asked, browser, None).await;
+        }
+        self.note_decision(&asked.client, Action::Authorize.as_str());
+        if let Err(error) = self.narrow(&mut asked, session, user) {
+            let error = asked.for_client(self, error);
+            return self.tell(error, browser).await.into();
+        }
+        if asked.client.is_held() {
+            if asked.request.prompt.none {
+                let error = OAuthError::new(
+                    ErrorCode::InteractionRequired,
+                    "the client waits for an administrator's approval",
+                );
+                let error = asked.for_client(self, error);
+                return self.tell(error, browser).await.into();
+            }
+            return self.wait(&asked, browser, user).await;
+        }
         match self.remembered(&asked, user).await {
             Ok(true) => self
-                .approve(&asked, asked.scopes.clone(), session, user, Asking::Before)
+                .approve(&asked, Yes::before(&asked), session, user, browser)
                 .await
                 .into(),
             Ok(false) if asked.request.prompt.none => {
@@ -333,11 +400,50 @@ impl Engine {
                 self.tell(error, browser).await.into()
             }
             Ok(false) => match &browser.session {
-                Some(cookie) => self.consent_page(&asked, cookie, user, Vec::new()),
+                Some(cookie) => self.consent_page(&asked, cookie, user, Vec::new()).await,
                 None => Step::Show(self.busy_page()),
             }
             .into(),
             Err(failure) => Step::Show(self.store_page(&failure)).into(),
+        }
+    }
+
+    /// What the policies leave of the request for this person; the scopes that they take away are
+    /// withheld.
+    pub(crate) fn narrow(
+        &self,
+        asked: &mut Asked,
+        session: &Session,
+        user: &User,
+    ) -> Result<(), OAuthError> {
+        let denied = |text| OAuthError::new(ErrorCode::AccessDenied, text);
+        let spec = self
+            .config
+            .resources
+            .find(&asked.resource)
+            .ok_or_else(|| denied("the resource is not known here"))?;
+        let age = self.now().since(session.auth_time).as_secs();
+        match self.permit(&asked.client, user, spec, &asked.scopes, age) {
+            Permit::Refused(verdict) => {
+                tracing::info!(client = ?asked.client.key, policies = ?verdict.reasons, "a request is refused");
+                Err(denied(
+                    "the policy of this hub does not let the app use this resource",
+                ))
+            }
+            Permit::Scopes(left) if left.is_empty() => {
+                Err(denied("the policy of this hub leaves none of the scopes"))
+            }
+            Permit::Scopes(left) => {
+                let taken: ScopeSet = asked
+                    .scopes
+                    .iter()
+                    .filter(|scope| !left.contains(scope.as_str()))
+                    .cloned()
+                    .collect();
+                asked.withheld = asked.withheld.union(&taken);
+                asked.scopes = left;
+                Ok(())
+            }
         }
     }
 
@@ -351,7 +457,7 @@ impl Engine {
             .remembered_consent(
                 &user.id,
                 &asked.client.key,
-                &asked.client.metadata.security_digest(),
+                &asked.client.metadata.consent_digest(),
                 asked.resource.as_str(),
                 self.now(),
             )
@@ -392,6 +498,8 @@ impl Engine {
             client_host: asked.client.document_host.clone(),
             client_name: name_of(&asked.client),
             problem,
+            again: (asked.power.consent == Consent::StepUp && browser.session.is_some())
+                .then_some("Sign in again: something about this app calls for care."),
             form_action: Some(asked.request.redirect.csp_source()),
         };
         Step::SignIn(page).before_sign_in(change)
@@ -420,7 +528,7 @@ impl Engine {
 
     /// An error that belongs to the client: returned, or offered to the person first. Every error
     /// that no person asked for goes through here.
-    async fn tell(&self, told: ForClient, browser: &Browser) -> Step {
+    pub(crate) async fn tell(&self, told: ForClient, browser: &Browser) -> Step {
         if self.may_return(&told, browser).await {
             Step::Redirect(told.to)
         } else {
@@ -510,12 +618,7 @@ impl Engine {
         let bad = FailureStatus::BadRequest;
         let (status, title, text, hint) = match failure {
             Unresolved::Store => return self.busy_page(),
-            Unresolved::Blocked => (
-                FailureStatus::Forbidden,
-                "This app cannot connect here",
-                "An administrator of this hub does not let this app in.".to_owned(),
-                None,
-            ),
+            Unresolved::Blocked => return self.neutral_refusal(),
             Unresolved::DoorClosed(door) => (
                 FailureStatus::Forbidden,
                 "This app cannot connect here",
@@ -545,15 +648,19 @@ impl Engine {
             Unresolved::Unknown => {
                 (bad, "Unknown app", "invalid_client: nobody by this client_id is known here.".to_owned(), again)
             }
+            Unresolved::Refused(policies) => {
+                tracing::info!(client = ?ClientKey::of(client_id), ?policies, "the policies do not let a client in");
+                return self.neutral_refusal();
+            }
             Unresolved::Document(failure) => return self.document_page(client_id, failure),
         };
-        tracing::info!(client_id, ?failure, "a client is not let in");
+        tracing::info!(client = ?ClientKey::of(client_id), ?failure, "a client is not let in");
         self.failure_page(status, title, &text, hint)
     }
 
     /// CIMD-46: 400 for a bad document, 502 or 503 for a host that cannot be asked.
     fn document_page(&self, client_id: &str, failure: &ResolveError) -> FailurePage {
-        tracing::info!(client_id, %failure, "a client's document is not to be had");
+        tracing::info!(client = ?ClientKey::of(client_id), %failure, "a client's document is not to be had");
         let (status, text) = match failure {
             ResolveError::Busy => (
                 FailureStatus::Unavailable { retry_after: 2 },
@@ -593,7 +700,7 @@ fn find_scopes(
     request: &AuthorizationRequest,
     spec: &ResourceSpec,
     power: &Power,
-) -> Result<ScopeSet, OAuthError> {
+) -> Result<(ScopeSet, ScopeSet), OAuthError> {
     let identity = scope::identity_scopes();
     let known = |scope: &Scope| {
         spec.scope(scope.as_str()).is_some() || identity.contains_key(scope.as_str())
@@ -625,7 +732,12 @@ fn find_scopes(
             "the client may have none of these scopes",
         ));
     }
-    Ok(allowed)
+    let withheld = scopes
+        .iter()
+        .filter(|scope| !allowed.contains(scope.as_str()))
+        .cloned()
+        .collect();
+    Ok((allowed, withheld))
 }
 
 pub(crate) fn name_of(client: &Client) -> Option<String> {

@@ -5,6 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use vestibule_cimd::ResolveError;
+use vestibule_policy::{decision::Assessment, facts::Facts, signals::software::software};
 use vestibule_protocol::{
     audit::{Actor, Event},
     client_id::{ClientId, ClientIdError, ClientKey, IssuedId},
@@ -19,7 +20,7 @@ use vestibule_protocol::{
     scope::ScopeSet,
     secret::Secret,
     time::Timestamp,
-    trust::{CimdMode, DcrMode, Door, RedirectShape, Risk, Standing, Trust},
+    trust::{CimdMode, DcrMode, Door, RedirectShape, Standing},
 };
 use vestibule_seal::{Kind, MacKind, constant_time_eq, sha256};
 use vestibule_store::{
@@ -27,10 +28,26 @@ use vestibule_store::{
     clients::{Added, ClientLookup, StoredClient},
 };
 
-use crate::{Engine, Problem, Shape, Source, sealed::SealedRegistration};
+use crate::{
+    Engine, Problem, Shape, Source,
+    admission::Blocked,
+    sealed::{SealedRegistration, Seen},
+};
 
-/// How long a host that does not answer may be stood in for by what was stored at the last consent.
+/// How long a host that does not answer may be stood in for by what was stored, from when that was
+/// last known to be what the document says.
 const SNAPSHOT_STANDS_IN: Duration = Duration::from_hours(7 * 24);
+
+/// Pages of vendors that pass codes on to whatever program asked for them (threats R4, A7).
+const RELAYS: [&str; 2] = [
+    "https://insiders.vscode.dev/redirect",
+    "https://vscode.dev/redirect",
+];
+
+/// Does this redirect end in a program on the person's machine, whatever its scheme?
+pub(crate) fn is_relay(redirect_uri: &str) -> bool {
+    RELAYS.contains(&redirect_uri)
+}
 
 /// How a secret is recognised.
 #[derive(Clone, Debug)]
@@ -54,8 +71,16 @@ pub(crate) struct Client {
     pub(crate) key: ClientKey,
     pub(crate) door: Door,
     pub(crate) standing: Standing,
-    pub(crate) trust: Trust,
-    pub(crate) risk: Risk,
+    /// What its standing and, where a person is about to be asked, the policies make of it.
+    pub(crate) assessment: Arc<Assessment>,
+    /// What the assessment was made from; none at endpoints for programs.
+    pub(crate) facts: Option<Arc<Facts>>,
+    /// The assessment at registration, as its id carries it.
+    pub(crate) seen: Option<Seen>,
+    /// An initial access token stood for it.
+    pub(crate) vouched: bool,
+    /// What it has in common with other registrations of the same program.
+    pub(crate) software: String,
     pub(crate) metadata: Arc<ClientMetadata>,
     pub(crate) secret: SecretProof,
     pub(crate) management_hash: Option<[u8; 32]>,
@@ -65,6 +90,8 @@ pub(crate) struct Client {
     /// Host of its document.
     pub(crate) document_host: Option<String>,
     pub(crate) issued_at: Timestamp,
+    /// When its metadata was last known to be what its document says.
+    pub(crate) snapshot_at: Timestamp,
     /// The row's version, if there is a row.
     pub(crate) version: Option<u64>,
 }
@@ -84,6 +111,8 @@ pub(crate) enum Unresolved {
     Gone,
     /// Not a `client_id`.
     Malformed(ClientIdError),
+    /// The policies let it do nothing; which ones is for our log.
+    Refused(Vec<String>),
     /// The store failed.
     Store,
     /// Nobody by that id.
@@ -102,8 +131,12 @@ impl Client {
         self.version.is_some()
     }
 
-    /// Where this redirect leads, seen from the client's document.
+    /// Where this redirect leads, seen from the client's document. A page that passes codes on to
+    /// programs on the person's machine proves as little as such a program.
     pub(crate) fn shape(&self, kind: RedirectKind, redirect_uri: &str) -> RedirectShape {
+        if is_relay(redirect_uri) {
+            return RedirectShape::PrivateUse;
+        }
         let host = self
             .metadata
             .redirect_uris
@@ -113,7 +146,7 @@ impl Client {
         redirect_shape(kind, host.as_deref(), self.document_host.as_deref())
     }
 
-    fn of_row(row: StoredClient) -> Self {
+    pub(crate) fn of_row(row: StoredClient) -> Self {
         let set = |text: &Option<String>| text.as_deref().map(ScopeSet::from_text);
         let document_host = match row.door {
             Door::Cimd => HttpsUrl::parse(&row.client_id).map(|url| url.host().to_owned()),
@@ -123,14 +156,18 @@ impl Client {
             key: row.key,
             door: row.door,
             standing: row.standing,
-            trust: vestibule_policy::trust_of(row.standing),
-            risk: Risk::Low,
+            assessment: Arc::new(Assessment::clean(row.standing)),
+            facts: None,
+            seen: None,
+            vouched: false,
+            software: row.software,
             secret: row.secret_hash.map_or(SecretProof::None, SecretProof::Hash),
             management_hash: row.management_hash,
             machine_scopes: set(&row.machine_scopes),
             scope_ceiling: set(&row.scope_ceiling),
             introspects: row.introspects,
-            issued_at: row.created_at,
+            issued_at: row.issued_at,
+            snapshot_at: row.snapshot_at,
             version: Some(row.version),
             document_host,
             metadata: Arc::new(row.metadata),
@@ -155,8 +192,11 @@ impl Client {
             client_id: id.as_str().to_owned(),
             door: Door::Dcr,
             standing: Standing::Unverified,
-            trust: Trust::Unverified,
-            risk: Risk::Low,
+            assessment: Arc::new(Assessment::clean(Standing::Unverified)),
+            facts: None,
+            seen: sealed.seen,
+            vouched: sealed.vouched,
+            software: software(&sealed.metadata),
             secret,
             management_hash: None,
             introspects: Vec::new(),
@@ -164,8 +204,34 @@ impl Client {
             scope_ceiling: sealed.ceiling,
             document_host: None,
             issued_at: sealed.issued_at,
+            snapshot_at: sealed.issued_at,
             version: None,
             metadata: Arc::new(sealed.metadata),
+        }
+    }
+
+    /// One that registers now and has no id yet.
+    pub(crate) fn newcomer(metadata: ClientMetadata, vouched: bool, now: Timestamp) -> Self {
+        Self {
+            key: ClientKey::of(""),
+            client_id: String::new(),
+            door: Door::Dcr,
+            standing: Standing::Unverified,
+            assessment: Arc::new(Assessment::clean(Standing::Unverified)),
+            facts: None,
+            seen: None,
+            vouched,
+            software: software(&metadata),
+            secret: SecretProof::None,
+            management_hash: None,
+            introspects: Vec::new(),
+            machine_scopes: None,
+            scope_ceiling: None,
+            document_host: None,
+            issued_at: now,
+            snapshot_at: now,
+            version: None,
+            metadata: Arc::new(metadata),
         }
     }
 
@@ -175,8 +241,11 @@ impl Client {
             client_id: url.as_str().to_owned(),
             door: Door::Cimd,
             standing: Standing::Unverified,
-            trust: Trust::Unverified,
-            risk: Risk::Low,
+            assessment: Arc::new(Assessment::clean(Standing::Unverified)),
+            facts: None,
+            seen: None,
+            vouched: false,
+            software: software(&document.metadata),
             secret: SecretProof::None,
             management_hash: None,
             introspects: Vec::new(),
@@ -184,6 +253,7 @@ impl Client {
             scope_ceiling: None,
             document_host: Some(url.host().to_owned()),
             issued_at: Timestamp::from_seconds(document.first_seen),
+            snapshot_at: Timestamp::from_seconds(document.fetched_at),
             version: None,
             metadata: document.metadata.clone(),
         }
@@ -214,6 +284,21 @@ impl Engine {
         raw: &str,
         source: &Source,
     ) -> Result<Client, Unresolved> {
+        // An old snapshot may hold a door open that was closed since, or miss a block.
+        if let Err(reason) = self.readiness() {
+            tracing::error!(reason, "a client is not looked at");
+            return Err(Unresolved::Store);
+        }
+        let client = self.find_client(raw, source, true).await?;
+        self.assess(client, source).await
+    }
+
+    /// The client as an admin looks at it: read, and not assessed.
+    pub(crate) async fn find_for_admin(
+        &self,
+        raw: &str,
+        source: &Source,
+    ) -> Result<Client, Unresolved> {
         self.find_client(raw, source, true).await
     }
 
@@ -223,7 +308,7 @@ impl Engine {
         raw: &str,
         source: &Source,
     ) -> Result<Client, Problem> {
-        self.find_client(raw, source, true)
+        self.resolve_for_authorize(raw, source)
             .await
             .map_err(|failure| match failure {
                 Unresolved::Store | Unresolved::Document(ResolveError::Busy) => Problem::busy(1),
@@ -235,7 +320,23 @@ impl Engine {
             })
     }
 
+    /// The client, with the standing that it has today.
     async fn find_client(
+        &self,
+        raw: &str,
+        source: &Source,
+        fetch: bool,
+    ) -> Result<Client, Unresolved> {
+        let mut client = self.find_unplaced(raw, source, fetch).await?;
+        let live = self.live_now();
+        client.standing = live
+            .standing(&client, self.now())
+            .map_err(|Blocked| Unresolved::Blocked)?;
+        client.assessment = Arc::new(Assessment::clean(client.standing));
+        Ok(client)
+    }
+
+    async fn find_unplaced(
         &self,
         raw: &str,
         source: &Source,
@@ -299,12 +400,18 @@ impl Engine {
         let url = ClientIdUrl::parse(&client.client_id, &policy)
             .map_err(|failure| Unresolved::Malformed(failure.into()))?;
         match self.documents.document(&url, source.bucket()).await {
-            Ok(document) => Ok(Client {
-                metadata: document.metadata.clone(),
-                ..client
-            }),
+            Ok(document) => {
+                let snapshot_at = Timestamp::from_seconds(document.fetched_at);
+                self.watch_document(&client, &document.metadata, snapshot_at)
+                    .await?;
+                Ok(Client {
+                    metadata: document.metadata.clone(),
+                    snapshot_at,
+                    ..client
+                })
+            }
             Err(ResolveError::Unreachable { .. } | ResolveError::Throttled { .. })
-                if self.now().since(client.issued_at) <= SNAPSHOT_STANDS_IN =>
+                if self.now().since(client.snapshot_at) <= SNAPSHOT_STANDS_IN =>
             {
                 Ok(client)
             }
@@ -316,16 +423,7 @@ impl Engine {
     /// door stops; an initial access token stood for it whatever the door's mode became, but off.
     fn open_registration(&self, id: &IssuedId, appears: bool) -> Result<Client, Unresolved> {
         let live = self.live();
-        let plain = live
-            .keys
-            .ring
-            .open(Kind::Registration, id.as_str())
-            .map_err(|_| Unresolved::Unknown)?;
-        let sealed = SealedRegistration::decode(&plain).map_err(|_| Unresolved::Unknown)?;
-        // One registration, one spelling.
-        if sealed.encode() != plain {
-            return Err(Unresolved::Unknown);
-        }
+        let sealed = self.opened(id.as_str())?;
         if self.now() >= sealed.use_by {
             let name = sealed
                 .metadata
@@ -336,13 +434,31 @@ impl Engine {
         }
         let welcome = match live.settings.dcr {
             DcrMode::Off => false,
-            DcrMode::Approval | DcrMode::Token => sealed.vouched,
-            DcrMode::Open => true,
+            DcrMode::Token => sealed.vouched,
+            // Where an admin approves, it may appear, and waits (`admission`).
+            DcrMode::Approval | DcrMode::Open => true,
         };
         if appears && !welcome {
             return Err(Unresolved::DoorClosed(Door::Dcr));
         }
         Ok(Client::of_seal(id, sealed))
+    }
+
+    /// What a sealed id says; nothing of it is judged but that it is ours.
+    pub(crate) fn opened(&self, client_id: &str) -> Result<SealedRegistration, Unresolved> {
+        let plain = self
+            .live()
+            .keys
+            .ring
+            .open(Kind::Registration, client_id)
+            .map_err(|_| Unresolved::Unknown)?;
+        let sealed = SealedRegistration::decode(&plain).map_err(|_| Unresolved::Unknown)?;
+        // One registration, one spelling.
+        if sealed.encode() == plain {
+            Ok(sealed)
+        } else {
+            Err(Unresolved::Unknown)
+        }
     }
 
     /// Constant time; false for a client without a secret (R13).
@@ -398,13 +514,22 @@ impl Engine {
             key: client.key,
             client_id: client.client_id.clone(),
             door: client.door,
-            standing: client.standing,
+            // What raises it is looked at each time (`admission`), so a row keeps only what an admin's
+            // own client is.
+            standing: match client.door {
+                Door::Admin => client.standing,
+                Door::Cimd | Door::Dcr => Standing::Unverified,
+            },
             metadata: (*client.metadata).clone(),
             secret_hash,
             management_hash,
             introspects: client.introspects.clone(),
             machine_scopes: client.machine_scopes.as_ref().map(ToString::to_string),
             scope_ceiling: client.scope_ceiling.as_ref().map(ToString::to_string),
+            software: client.software.clone(),
+            host: client.document_host.clone(),
+            issued_at: client.issued_at,
+            snapshot_at: client.snapshot_at,
             created_at: now,
             version: 1,
         }
@@ -488,6 +613,10 @@ impl Engine {
             introspects,
             machine_scopes: machine_scopes.as_ref().map(ToString::to_string),
             scope_ceiling: None,
+            software: String::new(),
+            host: None,
+            issued_at: now,
+            snapshot_at: now,
             created_at: now,
             version: 1,
         };

@@ -15,24 +15,26 @@ use std::{
 use arc_swap::{ArcSwap, Guard};
 use vestibule_cimd::Documents;
 use vestibule_protocol::{
+    audit::{Actor, Event},
     issuer::Issuer,
     redirect_uri::RedirectPolicy,
     resource_indicator::Resources,
-    scope,
     secret::Secret,
-    server_metadata::{MetadataInputs, ServerMetadata},
     time::Timestamp,
     trust::{CimdMode, DcrMode},
 };
 use vestibule_seal::wrap::MasterKey;
-use vestibule_store::{Store, StoreError};
+use vestibule_store::{AuditEntry, Store, StoreError};
 
 use crate::{
-    Clock, Entropy, KeyError, Settings,
+    AccessTokenAlgs, Clock, Domains, Entropy, KeyError, Settings, SignalFiles,
+    admission::Signals,
     client_auth::ReplayCache,
     introspect::VerifiedTokens,
-    keys::{self, Keys},
+    keys,
+    live::Live,
     password::PasswordPool,
+    score::Scores,
     throttle::{FamiliarSources, Meter, Throttle},
 };
 
@@ -42,6 +44,8 @@ const SNAPSHOT_AGE_MAX: Duration = Duration::from_secs(5);
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 /// How often expired rows are swept, and how many at a time.
 const SWEEP_EVERY_FOLLOWS: u64 = 30;
+/// How often documents and domain proofs that are due are looked at.
+const LOOK_EVERY_FOLLOWS: u64 = 60;
 const SWEEP_ROWS: usize = 500;
 
 /// What does not change while the process runs.
@@ -56,6 +60,10 @@ pub struct EngineConfig {
     pub redirect_policy: RedirectPolicy,
     /// Origins of client documents that may be loopback; only with a loopback issuer.
     pub loopback_origins: Vec<String>,
+    /// What signs access tokens.
+    pub access_token_algs: AccessTokenAlgs,
+    /// A bare origin in `resource` stands for the single resource under it (QUIRK-27).
+    pub origin_as_resource: bool,
     /// First value of the DCR door.
     pub first_dcr: DcrMode,
     /// First value of the CIMD door.
@@ -76,6 +84,12 @@ pub struct EngineParts {
     pub entropy: Arc<dyn Entropy>,
     /// Client documents and their keys.
     pub documents: Arc<dyn Documents>,
+    /// Signals from files.
+    pub signals: SignalFiles,
+    /// The third-party risk score.
+    pub scores: Option<Scores>,
+    /// Where proofs of domains are looked for.
+    pub domains: Arc<dyn Domains>,
     /// Boot configuration.
     pub config: EngineConfig,
 }
@@ -92,6 +106,18 @@ pub struct CachedDocument {
 /// The engine could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The data folder belongs to a hub of another name (MCP-07).
+    #[error(
+        "the configured issuer is {configured}, but this data folder belongs to {kept}: clients keep \
+         what they registered by issuer, so a new one locks them all out. Put the old issuer back, or \
+         start once with `vestibule serve --accept-new-issuer`"
+    )]
+    Issuer {
+        /// What the database says.
+        kept: String,
+        /// What the configuration says.
+        configured: String,
+    },
     /// Keys.
     #[error(transparent)]
     Keys(#[from] KeyError),
@@ -103,52 +129,51 @@ pub enum StartError {
     Store(#[from] StoreError),
 }
 
-/// One consistent view of what changes live.
-pub(crate) struct Live {
-    pub(crate) settings: Settings,
-    pub(crate) keys: Arc<Keys>,
-    metadata: Arc<CachedDocument>,
-    jwks: Arc<CachedDocument>,
-}
-
 /// The authorization server.
 pub struct Engine {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) documents: Arc<dyn Documents>,
+    pub(crate) domains: Arc<dyn Domains>,
+    pub(crate) signals: Signals,
     pub(crate) config: EngineConfig,
     pub(crate) throttle: Throttle,
     pub(crate) familiar: FamiliarSources,
     pub(crate) passwords: PasswordPool,
     pub(crate) replays: ReplayCache,
     pub(crate) verified: VerifiedTokens,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
-    live: ArcSwap<Live>,
-    followed_at: AtomicU64,
-    outside: AtomicU64,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) live: ArcSwap<Live>,
+    pub(crate) followed_at: AtomicU64,
+    pub(crate) outside: AtomicU64,
 }
 
 impl Engine {
-    /// Load or make keys, read the settings, build what is served.
+    /// Load or make keys, read the settings, build what is served. The first start keeps the issuer;
+    /// with another one the engine does not start until [`accept_issuer`] was called (MCP-07).
     pub async fn start(parts: EngineParts) -> Result<Arc<Self>, StartError> {
         let EngineParts {
             store,
             clock,
             entropy,
             documents,
+            signals,
+            scores,
+            domains,
             config,
         } = parts;
-        let keys = keys::load(
-            store.as_ref(),
-            &config.master_key,
-            &config.issuer,
-            clock.as_ref(),
-            entropy.as_ref(),
-        )
-        .await?;
-        let settings = read_settings(store.as_ref(), &config).await?;
-        let live = Live::build(settings, Arc::new(keys), &config);
+        let configured = config.issuer.as_str();
+        let kept = store.keep_issuer(configured).await?;
+        if kept != configured {
+            return Err(StartError::Issuer {
+                kept,
+                configured: configured.to_owned(),
+            });
+        }
+        let keys = keys::load(store.as_ref(), &config, clock.as_ref(), entropy.as_ref()).await?;
+        let live = Live::load(store.as_ref(), Arc::new(keys), &config).await?;
         let engine = Self {
+            signals: Signals::new(signals, scores),
             throttle: Throttle::new(config.limits_enabled),
             familiar: FamiliarSources::new(),
             passwords: PasswordPool::new(),
@@ -159,11 +184,26 @@ impl Engine {
             live: ArcSwap::from_pointee(live),
             store,
             documents,
+            domains,
             config,
             clock,
             entropy,
         };
         Ok(Arc::new(engine))
+    }
+
+    /// Documents of clients with live grants, and proofs of domains: a few at a time, beside the
+    /// work.
+    fn look_around(self: &Arc<Self>) {
+        let engine = Arc::clone(self);
+        // A slow host must not keep this node from following the store.
+        tokio::spawn(async move {
+            let looked = engine.watch_documents().await;
+            let checked = engine.check_due_verifications().await;
+            for failure in [looked.err(), checked.err()].into_iter().flatten() {
+                tracing::warn!(%failure, "a look around failed");
+            }
+        });
     }
 
     /// Follow the store and sweep it until the engine is dropped or the task is aborted.
@@ -176,62 +216,24 @@ impl Engine {
             if let Err(failure) = self.follow().await {
                 tracing::error!(%failure, "cannot follow the store");
             }
+            if let Err(failure) = self.flush_decisions().await {
+                tracing::warn!(%failure, "decisions were not written");
+            }
             ticks = ticks.wrapping_add(1);
+            if ticks.is_multiple_of(LOOK_EVERY_FOLLOWS) {
+                self.look_around();
+            }
             if ticks.is_multiple_of(SWEEP_EVERY_FOLLOWS) {
                 match self.store.sweep(self.now(), SWEEP_ROWS).await {
                     Ok(0) => {}
                     Ok(rows) => tracing::debug!(rows, "swept expired rows"),
                     Err(failure) => tracing::warn!(%failure, "the sweep failed"),
                 }
-            }
-        }
-    }
-
-    /// Replace the snapshot if settings or keys moved.
-    pub async fn follow(&self) -> Result<(), StoreError> {
-        let stored = self.store.load_settings().await?;
-        let (key_seq, rows) = self.store.load_keys().await?;
-        let live = self.live();
-        if stored.seq != live.settings.seq || key_seq != live.keys.seq {
-            let settings = if stored.seq == live.settings.seq {
-                Some(live.settings.clone())
-            } else {
-                Settings::read(stored.seq, &stored.document)
-            };
-            let keys = if key_seq == live.keys.seq {
-                Ok(live.keys.clone())
-            } else {
-                let config = &self.config;
-                keys::assemble(key_seq, &rows, &config.master_key, &config.issuer).map(Arc::new)
-            };
-            match (settings, keys) {
-                (Some(settings), Ok(keys)) => {
-                    self.live
-                        .store(Arc::new(Live::build(settings, keys, &self.config)));
-                }
-                (None, _) => {
-                    tracing::error!("the stored settings cannot be read by this release");
-                    return Err(StoreError::Damaged {
-                        what: "settings",
-                        detail: "not readable by this release".to_owned(),
-                    });
-                }
-                (_, Err(failure)) => {
-                    tracing::error!(%failure, "the stored keys cannot be used");
-                    return Err(StoreError::Damaged {
-                        what: "key",
-                        detail: failure.to_string(),
-                    });
+                if let Err(failure) = self.end_old_keys().await {
+                    tracing::warn!(%failure, "old keys could not be ended");
                 }
             }
         }
-        let outside = self.store.outside_version().await?;
-        if self.outside.swap(outside, Ordering::Relaxed) != outside {
-            self.verified.clear();
-        }
-        self.followed_at
-            .store(self.now().seconds(), Ordering::Relaxed);
-        Ok(())
     }
 
     /// Whether this node may decide: its snapshot is fresh.
@@ -277,6 +279,11 @@ impl Engine {
         self.live.load()
     }
 
+    /// The same, to be held across an await.
+    pub(crate) fn live_now(&self) -> Arc<Live> {
+        self.live.load_full()
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -298,83 +305,65 @@ impl Engine {
 
     /// Count one event; `Err` holds the seconds to wait.
     pub(crate) fn check_rate(&self, meter: Meter, key: u64) -> Result<(), u64> {
-        self.throttle
-            .check(meter, key, self.now().seconds().saturating_mul(1_000))
+        self.throttle.check(
+            &self.live().settings.limits,
+            meter,
+            key,
+            self.now().seconds().saturating_mul(1_000),
+        )
     }
 
     /// Would one more be let through? Counts nothing.
     pub(crate) fn peek_rate(&self, meter: Meter, key: u64) -> Result<(), u64> {
-        self.throttle
-            .peek(meter, key, self.now().seconds().saturating_mul(1_000))
+        self.throttle.peek(
+            &self.live().settings.limits,
+            meter,
+            key,
+            self.now().seconds().saturating_mul(1_000),
+        )
     }
 
     /// Take back one counted event.
     pub(crate) fn uncount_rate(&self, meter: Meter, key: u64) {
-        self.throttle.uncount(meter, key);
+        self.throttle
+            .uncount(&self.live().settings.limits, meter, key);
     }
 
     /// Count one event (a failure) without asking.
     pub(crate) fn count_rate(&self, meter: Meter, key: u64) {
-        self.throttle
-            .count(meter, key, self.now().seconds().saturating_mul(1_000));
-    }
-}
-
-async fn read_settings(store: &dyn Store, config: &EngineConfig) -> Result<Settings, StartError> {
-    let stored = store.load_settings().await?;
-    if stored.seq == 0 {
-        return Ok(Settings::first(config.first_dcr, config.first_cimd));
-    }
-    Settings::read(stored.seq, &stored.document).ok_or(StartError::Settings)
-}
-
-impl Live {
-    fn build(settings: Settings, keys: Arc<Keys>, config: &EngineConfig) -> Self {
-        let mut scopes: Vec<String> = Vec::new();
-        for resource in config.resources.iter() {
-            for spec in &resource.scopes {
-                let name = spec.scope.as_str();
-                if !scopes.iter().any(|known| known == name) {
-                    scopes.push(name.to_owned());
-                }
-            }
-        }
-        scopes.extend(
-            [
-                scope::OPENID,
-                scope::PROFILE,
-                scope::EMAIL,
-                scope::OFFLINE_ACCESS,
-            ]
-            .map(String::from),
+        self.throttle.count(
+            &self.live().settings.limits,
+            meter,
+            key,
+            self.now().seconds().saturating_mul(1_000),
         );
-        let inputs = MetadataInputs {
-            // A mode that registers nobody new is not advertised (AS-16).
-            dcr_open: matches!(settings.dcr, DcrMode::Open | DcrMode::Token),
-            cimd_open: settings.cimd != CimdMode::Off,
-            scopes_supported: scopes,
-            resources: config
-                .resources
-                .iter()
-                .map(|r| r.uri.as_str().to_owned())
-                .collect(),
-        };
-        let metadata = ServerMetadata::build(&config.issuer, &inputs);
-        Self {
-            metadata: cached(serde_json::to_vec(&metadata).unwrap_or_default()),
-            jwks: cached(keys.public.to_json()),
-            settings,
-            keys,
-        }
     }
 }
 
-fn cached(body: Vec<u8>) -> Arc<CachedDocument> {
-    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-    let digest = vestibule_seal::sha256(&body);
-    let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(digest));
-    Arc::new(CachedDocument {
-        body: body.into(),
-        etag,
-    })
+/// Take a new issuer over for the data of an old one (MCP-07), before [`Engine::start`]. Returns the
+/// old one if it was another. Nothing is revoked or rewritten, but what names or was made under the
+/// old issuer is not good any more: sealed registrations, tickets, refresh tokens and the secrets
+/// derived for unapproved registrations (the issuer is in their keys), access and ID Tokens (`iss`).
+/// Stored clients, accounts and live settings stay.
+pub async fn accept_issuer(
+    store: &dyn Store,
+    issuer: &Issuer,
+    now: Timestamp,
+) -> Result<Option<String>, StoreError> {
+    let kept = store.keep_issuer(issuer.as_str()).await?;
+    if kept == issuer.as_str() {
+        return Ok(None);
+    }
+    let audit = AuditEntry {
+        at: now,
+        event: Event::SettingsChanged,
+        actor: Actor::Admin("command line".to_owned()),
+        client: None,
+        grant: None,
+        source: None,
+        detail: format!("the issuer changed from {kept} to {}", issuer.as_str()),
+    };
+    // False: another node was faster. If it took over something else, the start says so.
+    store.replace_issuer(&kept, issuer.as_str(), audit).await?;
+    Ok(Some(kept))
 }

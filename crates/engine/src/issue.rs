@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use vestibule_jwt::{AccessTokenClaims, Audience, IdTokenClaims, SigningKey};
-use vestibule_policy::{Power, ScopeCeiling};
+use vestibule_policy::{Power, ScopeCeiling, Stage};
 use vestibule_protocol::{
     error_code::ErrorCode,
     ids::{GrantId, UserId},
@@ -19,7 +19,7 @@ use vestibule_protocol::{
     time::Timestamp,
     token_response::TokenResponse,
 };
-use vestibule_store::grants::Grant;
+use vestibule_store::{grants::Grant, users::User};
 
 use crate::{Engine, Problem, clients::Client};
 
@@ -62,9 +62,17 @@ pub(crate) fn machine_subject(client: &Client) -> String {
     format!("client:{}", client.key.short())
 }
 
-/// Today's power of a client. The redirect plays no part any more once the code has arrived.
-pub(crate) fn power_today(client: &Client) -> Power {
-    vestibule_policy::power(client.trust, client.risk, None)
+/// A grant on its way into tokens.
+pub(crate) struct Entitling<'a> {
+    /// Redemption or refresh.
+    pub(crate) stage: Stage,
+    pub(crate) client: &'a Client,
+    pub(crate) grant: &'a Grant,
+    pub(crate) user: &'a User,
+    /// Less than was granted, if the request says so.
+    pub(crate) wanted: Option<&'a ScopeSet>,
+    pub(crate) resources: &'a [ResourceUri],
+    pub(crate) now: Timestamp,
 }
 
 /// `invalid_grant` with one sentence for every reason: what is wrong is for our log only.
@@ -78,14 +86,16 @@ pub(crate) fn invalid_grant() -> Problem {
 impl Engine {
     /// Judge a grant by what holds now (RT-09): is it alive, is its resource still ours, is the
     /// client still allowed to have it, and which of its scopes?
-    pub(crate) fn entitle(
-        &self,
-        client: &Client,
-        grant: &Grant,
-        wanted: Option<&ScopeSet>,
-        resources: &[ResourceUri],
-        now: Timestamp,
-    ) -> Result<Entitlement, Problem> {
+    pub(crate) fn entitle(&self, entitling: &Entitling<'_>) -> Result<Entitlement, Problem> {
+        let Entitling {
+            stage,
+            client,
+            grant,
+            user,
+            wanted,
+            resources,
+            now,
+        } = *entitling;
         if grant.revoked || grant.absolute_until <= now || grant.client != client.key {
             return Err(invalid_grant());
         }
@@ -96,7 +106,13 @@ impl Engine {
             .find(&granted)
             .ok_or_else(invalid_grant)?;
         // RI-05, RI-07: a grant has one resource; a token request may repeat it, no more.
-        if !resources.iter().all(|asked| asked.is_equivalent(&granted)) {
+        let names_it = |asked: &ResourceUri| {
+            asked.is_equivalent(&granted)
+                || self
+                    .known_resource(asked)
+                    .is_some_and(|(named, _)| named.is_equivalent(&granted))
+        };
+        if !resources.iter().all(names_it) {
             return Err(Problem::new(
                 ErrorCode::InvalidTarget,
                 "the resource was not part of the authorization",
@@ -112,15 +128,22 @@ impl Engine {
             Some(wanted) => wanted,
             None => &grant.scopes,
         };
-        let power = power_today(client);
+        let power = self.live_now().power_of_grant(client, grant);
         let clamp = client.scope_ceiling.as_ref();
         let scopes = under_ceiling(&power, clamp, spec, asked);
+        let scopes = self.permitted(stage, client, Some((grant, user)), spec, &scopes);
         // Nothing left of something: the ceiling has taken all of it.
         let emptied = scopes.is_empty() && !asked.is_empty();
         if power.scopes == ScopeCeiling::Nothing || emptied {
             return Err(invalid_grant());
         }
         Ok(Entitlement { scopes, power })
+    }
+
+    /// The person behind a grant, still there and enabled (T22).
+    pub(crate) async fn enabled(&self, user: &UserId) -> Result<User, Problem> {
+        let user = self.store.find_user(user).await?;
+        user.filter(|user| !user.disabled).ok_or_else(invalid_grant)
     }
 
     /// Is the person still there and enabled (T22)?
@@ -161,10 +184,14 @@ impl Engine {
             ck: Some(client.key.short()),
             rev: None,
         };
-        let access_token = signed(keys.access.sign_access_token(&claims))?;
+        let alg = self.config.access_token_algs.for_resource(minting.resource);
+        let access_token = match keys.access(alg) {
+            Some(key) => signed(key.sign_access_token(&claims))?,
+            None => return Err(signing_failed(&"no key of the algorithm is active")),
+        };
         let id_token = match grant {
             Some(grant) if openid => {
-                let key = id_token_key(&keys, client);
+                let key = keys.id_token(client.metadata.id_token_alg.as_deref());
                 Some(self.sign_id_token(key, minting, grant, &access_token)?)
             }
             Some(_) | None => None,
@@ -228,14 +255,6 @@ impl Engine {
     }
 }
 
-/// The key that the client's registration asks for; RS256 if it says nothing (OIDC-03).
-fn id_token_key<'a>(keys: &'a crate::keys::Keys, client: &Client) -> &'a SigningKey {
-    match client.metadata.id_token_alg.as_deref() {
-        Some("ES256") => &keys.access,
-        Some(_) | None => &keys.id_rs256,
-    }
-}
-
 /// What of `asked` this power, and the clamp of the client's initial access token, allow at this
 /// resource. Scopes that the resource does not have (any more) fall away (RI-08).
 pub(crate) fn under_ceiling(
@@ -266,10 +285,12 @@ pub(crate) fn under_ceiling(
 
 /// Signing fails only by a defect of ours.
 fn signed<E: std::fmt::Display>(token: Result<String, E>) -> Result<String, Problem> {
-    token.map_err(|failure| {
-        tracing::error!(%failure, "a token could not be signed");
-        Problem::fault()
-    })
+    token.map_err(|failure| signing_failed(&failure))
+}
+
+fn signing_failed(failure: &dyn std::fmt::Display) -> Problem {
+    tracing::error!(%failure, "a token could not be signed");
+    Problem::fault()
 }
 
 #[cfg(test)]

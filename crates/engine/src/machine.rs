@@ -3,6 +3,7 @@
 //! Only for clients that somebody vouched for: an admin made them, or handed out an initial access
 //! token that allows it (DCR-27, R12). No refresh token: the credential is at hand (AC-10).
 
+use vestibule_policy::Stage;
 use vestibule_protocol::{
     error_code::ErrorCode,
     resource_indicator::{ResourceSpec, ResourceUri},
@@ -11,9 +12,10 @@ use vestibule_protocol::{
 };
 
 use crate::{
-    Engine, Problem,
+    Engine, Problem, Source,
     client_auth::AuthenticatedClient,
-    issue::{IDENTITY_SCOPES, Minting, power_today, under_ceiling},
+    clients::Unresolved,
+    issue::{IDENTITY_SCOPES, Minting, under_ceiling},
 };
 
 impl Engine {
@@ -22,6 +24,7 @@ impl Engine {
         mut client: AuthenticatedClient,
         scope: Option<&ScopeSet>,
         resources: &[ResourceUri],
+        source: &Source,
     ) -> Result<TokenResponse, Problem> {
         let unauthorized = || {
             Problem::new(
@@ -37,11 +40,19 @@ impl Engine {
             .machine_scopes
             .clone()
             .ok_or_else(unauthorized)?;
+        // There is no person to ask: what speaks against it, it does not get.
+        client.client = match self.assess(client.client, source).await {
+            Ok(assessed) if !assessed.is_held() => assessed,
+            Ok(_) | Err(Unresolved::Refused(_) | Unresolved::Blocked) => return Err(unauthorized()),
+            Err(_) => return Err(Problem::busy(1)),
+        };
         let (resource, spec) = self.machine_resource(resources)?;
-        let power = power_today(&client.client);
+        let power = self.live_now().power(&client.client, None);
         let clamp = client.client.scope_ceiling.as_ref();
+        let allowed = under_ceiling(&power, clamp, spec, &allowed);
         // There is no person whose identity could be told.
-        let ceiling: ScopeSet = under_ceiling(&power, clamp, spec, &allowed)
+        let ceiling: ScopeSet = self
+            .permitted(Stage::Grant, &client.client, None, spec, &allowed)
             .iter()
             .filter(|scope| !IDENTITY_SCOPES.contains(&scope.as_str()))
             .cloned()
@@ -88,9 +99,9 @@ impl Engine {
         if !others.iter().all(|other| other.is_equivalent(first)) {
             return Err(refuse("a token is for one resource"));
         }
-        let spec = resources
-            .find(first)
+        let (named, spec) = self
+            .known_resource(first)
             .ok_or_else(|| refuse("the resource is not known here"))?;
-        Ok((first.as_str().to_owned(), spec))
+        Ok((named.as_str().to_owned(), spec))
     }
 }

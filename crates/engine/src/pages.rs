@@ -3,7 +3,12 @@
 //!
 //! Not here: HTML, cookies' attributes, status codes.
 
-use vestibule_protocol::{redirect_uri::RedirectKind, secret::Secret, time::Timestamp};
+use vestibule_protocol::{
+    redirect_uri::RedirectKind,
+    secret::Secret,
+    time::Timestamp,
+    trust::{CimdMode, DcrMode},
+};
 
 use crate::Source;
 
@@ -16,6 +21,8 @@ pub struct Browser {
     pub session: Option<String>,
     /// Value of the pre-session cookie.
     pub pre_session: Option<String>,
+    /// Value of the cookie that holds a request which waits for an admin.
+    pub waiting: Option<String>,
 }
 
 /// What becomes of a cookie.
@@ -37,6 +44,8 @@ pub struct Cookies {
     pub session: CookieChange,
     /// The pre-session.
     pub pre_session: CookieChange,
+    /// The request that waits for an admin, so that its page can go on by itself.
+    pub waiting: CookieChange,
 }
 
 /// An answer to a browser.
@@ -89,6 +98,16 @@ pub enum Step {
     SignedIn(SignedInPage),
     /// Signed out.
     SignedOut,
+    /// The client waits for an admin.
+    Waiting(WaitingPage),
+    /// The person reported the client; nothing was granted.
+    Reported(ReportedPage),
+    /// The doors, for an admin.
+    Admin(Box<AdminPage>),
+    /// Who waits for an admin.
+    Approvals(Box<ApprovalsPage>),
+    /// 303 to one of our own pages, below the issuer's path.
+    Own(&'static str),
 }
 
 /// Name and password.
@@ -106,6 +125,8 @@ pub struct SignInPage {
     pub client_name: Option<String>,
     /// What went wrong last time.
     pub problem: Option<SignInProblem>,
+    /// Why somebody who is signed in is asked again.
+    pub again: Option<&'static str>,
     /// Where the form's answer may redirect to, when consent was given before (GEN-21).
     pub form_action: Option<String>,
 }
@@ -140,6 +161,8 @@ pub enum Badge {
     FirstParty,
     /// Its exact identity is known.
     Known,
+    /// Nobody vouches for it, and something speaks against it.
+    Raised,
     /// Nobody vouches for it.
     Unverified,
     /// It proved a domain, or an admin vouches for it.
@@ -181,6 +204,14 @@ pub struct ConsentPage {
     pub badge: Badge,
     /// Why.
     pub reasons: Vec<String>,
+    /// What speaks against it, each a plain sentence; empty at low risk.
+    pub warnings: Vec<String>,
+    /// The known app that it looks like without being it.
+    pub imitates: Option<String>,
+    /// Nobody here has met it before today.
+    pub first_seen_today: bool,
+    /// Whether "Allow" needs a second confirmation.
+    pub confirm: bool,
     /// What it calls itself: second.
     pub claims_name: Option<String>,
     /// Host of the home page that it names.
@@ -201,6 +232,10 @@ pub struct ConsentPage {
     pub scopes: ScopeGroups,
     /// What it may know.
     pub identity_scopes: Vec<ScopeRow>,
+    /// Asked for, and not to be had at today's trust.
+    pub withheld: Vec<ScopeRow>,
+    /// How long it may stay connected, shortest first; empty where there is no choice.
+    pub durations: Vec<DurationChoice>,
     /// How long it stays connected at most, in seconds; `None` when only for one access token.
     pub stays_connected_seconds: Option<u64>,
     /// Life of one access token, in seconds.
@@ -211,6 +246,106 @@ pub struct ConsentPage {
     pub registered_at: Option<Timestamp>,
     /// Where the form's answer may redirect to (GEN-21).
     pub form_action: String,
+}
+
+/// One choice of how long an agent stays connected.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct DurationChoice {
+    /// Seconds; the form's value.
+    pub seconds: u64,
+    /// Comes chosen.
+    pub chosen: bool,
+}
+
+/// The client waits for an admin (outcome `hold`). The page asks again by itself.
+#[derive(Clone, Debug)]
+pub struct WaitingPage {
+    /// The request, sealed.
+    pub ticket: String,
+    /// Belongs to the session.
+    pub csrf: String,
+    /// Who asks.
+    pub client_host: ClientHost,
+    /// What it calls itself.
+    pub claims_name: Option<String>,
+    /// Why it waits.
+    pub reasons: Vec<String>,
+    /// Whether the page can ask again by itself: the request fits into a cookie.
+    pub by_itself: bool,
+    /// The queue is full: nobody was asked.
+    pub full: bool,
+    /// To find it in the log and in `vestibule approvals`.
+    pub reference: String,
+    /// Where the answer may redirect to, once it goes on (GEN-21).
+    pub form_action: String,
+}
+
+/// A report was taken.
+#[derive(Clone, Debug)]
+pub struct ReportedPage {
+    /// What was reported: its host, or that it registered itself.
+    pub client_host: ClientHost,
+    /// Back to the app, with `access_denied`.
+    pub to: String,
+    /// Host of that.
+    pub host: String,
+}
+
+/// The doors, for an admin.
+#[derive(Clone, Debug)]
+pub struct AdminPage {
+    /// Signed in as.
+    pub account: String,
+    /// Belongs to the session.
+    pub csrf: String,
+    /// Sequence of the settings that the page shows.
+    pub seq: u64,
+    /// Who may register.
+    pub dcr: DcrMode,
+    /// Who may come with a document.
+    pub cimd: CimdMode,
+    /// Apps with a row, which go on when a door closes.
+    pub stored_clients: u64,
+    /// How many wait for an approval.
+    pub waiting: usize,
+    /// What to think about: no door is open, the policies could not be read, …
+    pub warnings: Vec<String>,
+    /// What just happened.
+    pub notice: Option<String>,
+    /// The latest changes, newest first: when, who.
+    pub versions: Vec<(Timestamp, String)>,
+}
+
+/// One that waits.
+#[derive(Clone, Debug)]
+pub struct ApprovalView {
+    /// For the form.
+    pub id: String,
+    /// Who asks.
+    pub client_host: ClientHost,
+    /// What it calls itself.
+    pub name: Option<String>,
+    /// Its exact id, cut to what a page can show.
+    pub client_id: String,
+    /// Why it waits.
+    pub reasons: Vec<String>,
+    /// First asked.
+    pub since: Timestamp,
+    /// How often people came with it.
+    pub times: u64,
+}
+
+/// Who waits for an admin.
+#[derive(Clone, Debug)]
+pub struct ApprovalsPage {
+    /// Signed in as.
+    pub account: String,
+    /// Belongs to the session.
+    pub csrf: String,
+    /// Oldest first.
+    pub waiting: Vec<ApprovalView>,
+    /// What just happened.
+    pub notice: Option<String>,
 }
 
 /// What kind of answer an error page is.

@@ -4,6 +4,7 @@
 //! so that nobody but its client can burn it (T3, T4). One guarded update decides who was first;
 //! a second, otherwise valid redemption revokes what the first one got (AC-05, AC-06).
 
+use vestibule_policy::Stage;
 use vestibule_protocol::{
     audit::{Actor, Event},
     client_metadata::AuthMethod,
@@ -22,7 +23,7 @@ use vestibule_store::{
 use crate::{
     Engine, Problem, Source,
     client_auth::{AuthenticatedClient, assertion_answer},
-    issue::{Entitlement, Minting, invalid_grant},
+    issue::{Entitlement, Entitling, Minting, invalid_grant},
     refresh::FIRST_GENERATION,
 };
 
@@ -86,10 +87,20 @@ impl Engine {
         if code.expires_at <= now {
             return Err(RedeemFailure::Expired.into());
         }
-        let entitlement = self.entitle(&client.client, &grant, None, &shown.resource, now)?;
-        if !self.is_enabled(&grant.user).await? {
+        let blocked = &self.live_now().standings;
+        if blocked.redirect_is_blocked(&code.redirect_uri, now) {
             return Err(invalid_grant());
         }
+        let user = self.enabled(&grant.user).await?;
+        let entitlement = self.entitle(&Entitling {
+            stage: Stage::Grant,
+            client: &client.client,
+            grant: &grant,
+            user: &user,
+            wanted: None,
+            resources: &shown.resource,
+            now,
+        })?;
         let family = self.new_family(&client, &grant, &entitlement, now);
         let mut response = self.mint(&Minting {
             client: &client.client,

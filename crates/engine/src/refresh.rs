@@ -7,6 +7,7 @@
 //!
 //! Not here: the decision itself ([`vestibule_store::TokenStore::rotate`]).
 
+use vestibule_policy::Stage;
 use vestibule_protocol::{
     audit::{Actor, Event},
     ids::FamilyId,
@@ -24,7 +25,7 @@ use vestibule_store::{
 use crate::{
     Engine, Problem, Source,
     client_auth::{AuthenticatedClient, assertion_answer},
-    issue::{Minting, invalid_grant},
+    issue::{Entitling, Minting, invalid_grant},
 };
 
 /// The generation that a new family starts with.
@@ -142,11 +143,17 @@ impl Engine {
             return Err(RefreshFailure::Dead.into());
         }
         let scope = shown.scope.as_ref();
-        let entitlement = self.entitle(&client.client, &grant, scope, &shown.resource, now)?;
+        let user = self.enabled(&grant.user).await?;
+        let entitlement = self.entitle(&Entitling {
+            stage: Stage::Refresh,
+            client: &client.client,
+            grant: &grant,
+            user: &user,
+            wanted: scope,
+            resources: &shown.resource,
+            now,
+        })?;
         let life = entitlement.power.refresh.ok_or(RefreshFailure::Dead)?;
-        if !self.is_enabled(&grant.user).await? {
-            return Err(invalid_grant());
-        }
         let mut response = self.mint(&Minting {
             client: &client.client,
             grant: Some(&grant),

@@ -16,7 +16,8 @@ use vestibule_store::settings::InitialToken;
 
 use crate::{
     Engine, Problem, Shape, Source,
-    sealed::{SealedRegistration, reduce},
+    clients::Client,
+    sealed::{SealedRegistration, Seen, reduce},
     throttle::Meter,
 };
 
@@ -63,12 +64,16 @@ impl Engine {
             .as_ref()
             .map_or(Ok(None), |token| clamp(token, &mut metadata))?;
         let issued_at = self.now();
+        let seen = self
+            .assess_arrival(&metadata, token.is_some(), source)
+            .await?;
         let sealed = SealedRegistration {
             issued_at,
             use_by: issued_at.plus(USE_BY),
             metadata,
             ceiling,
             vouched: token.is_some(),
+            seen,
         };
         let nonce = self.random();
         let client_id = self
@@ -100,6 +105,29 @@ impl Engine {
         ))
     }
 
+    /// What the policies say of a newcomer: refused with a neutral answer, or taken in with what
+    /// spoke against it.
+    async fn assess_arrival(
+        &self,
+        metadata: &ClientMetadata,
+        vouched: bool,
+        source: &Source,
+    ) -> Result<Option<Seen>, Problem> {
+        let newcomer = Client::newcomer(metadata.clone(), vouched, self.now());
+        match self.admit_registration(&newcomer, source).await {
+            Ok(seen) => Ok(seen.speaks_against().then_some(seen)),
+            Err(verdict) => {
+                tracing::info!(
+                    source = %source.prefix(),
+                    policies = ?verdict.reasons,
+                    "a registration is refused"
+                );
+                let neutral = "this hub does not take this registration";
+                Err(Problem::new(ErrorCode::AccessDenied, neutral).shaped(Shape::Forbidden))
+            }
+        }
+    }
+
     /// What goes with a sealed id: derived, the same each time it is asked for.
     pub(crate) fn sealed_credentials(
         &self,
@@ -129,12 +157,8 @@ impl Engine {
                 "dynamic client registration is disabled",
             )
             .shaped(Shape::Forbidden)),
-            DcrMode::Approval => Err(Problem::new(
-                ErrorCode::InvalidRequest,
-                "dynamic client registration waits for an administrator's approval here",
-            )
-            .shaped(Shape::Forbidden)),
-            DcrMode::Open => Ok(None),
+            // Where an admin approves, anybody may register; what was registered waits.
+            DcrMode::Approval | DcrMode::Open => Ok(None),
             DcrMode::Token => {
                 let Some(bearer) = bearer else {
                     return Err(Problem::new(

@@ -250,6 +250,7 @@ impl Engine {
                 reply.cookies = Cookies {
                     session: CookieChange::Set(cookie),
                     pre_session: CookieChange::Clear,
+                    waiting: CookieChange::Keep,
                 };
                 reply
             }

@@ -88,6 +88,7 @@ impl Engine {
                 cookies: Cookies {
                     session: CookieChange::Clear,
                     pre_session: CookieChange::Clear,
+                    waiting: CookieChange::Clear,
                 },
             },
             Err(failure) => Step::Show(self.store_page(&failure)).into(),
@@ -114,6 +115,15 @@ impl Engine {
         Step::Show(self.failure_page(FailureStatus::Forbidden, "Start again", text, hint))
     }
 
+    /// The sign-in page for somebody who must (again), with the reason.
+    pub(crate) fn sign_in_again(&self, browser: &Browser, why: Option<&'static str>) -> Reply {
+        let mut reply = self.plain_sign_in(browser, String::new(), None);
+        if let Step::SignIn(page) = &mut reply.step {
+            page.again = why;
+        }
+        reply
+    }
+
     fn plain_sign_in(
         &self,
         browser: &Browser,
@@ -128,6 +138,7 @@ impl Engine {
             client_host: None,
             client_name: None,
             problem,
+            again: None,
             form_action: None,
         };
         Step::SignIn(page).before_sign_in(change)
@@ -247,6 +258,7 @@ impl Engine {
         let browser = Browser {
             session: Some(cookie.expose().clone()),
             pre_session: None,
+            waiting: None,
             source: browser.source.clone(),
         };
         let mut reply = match ticket {
@@ -262,6 +274,7 @@ impl Engine {
         reply.cookies = Cookies {
             session: CookieChange::Set(cookie),
             pre_session: CookieChange::Clear,
+            waiting: reply.cookies.waiting,
         };
         reply
     }

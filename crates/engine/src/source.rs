@@ -12,6 +12,20 @@ pub struct Source {
     pub user_agent: Option<String>,
 }
 
+/// An address without its host part: IPv4 /24, IPv6 /48.
+pub(crate) fn prefix_address(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [a, b, c, _] = ip.octets();
+            IpAddr::from([a, b, c, 0])
+        }
+        IpAddr::V6(ip) => {
+            let [a, b, c, ..] = ip.segments();
+            IpAddr::from([a, b, c, 0, 0, 0, 0, 0])
+        }
+    }
+}
+
 impl Source {
     /// What audit rows keep: IPv4 /24, IPv6 /48.
     pub fn prefix(&self) -> String {

@@ -9,6 +9,8 @@
 
 use quick_cache::sync::Cache;
 
+use crate::{Limits, Rate};
+
 /// What is metered.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Meter {
@@ -30,11 +32,12 @@ pub(crate) enum Meter {
 
 impl Meter {
     /// (burst, one more each so many milliseconds)
-    fn rate(self) -> (u64, u64) {
+    fn rate(self, limits: &Limits) -> (u64, u64) {
+        let live = |rate: Rate| (rate.burst, 60_000_u64.div_ceil(rate.per_minute.max(1)));
         match self {
-            Self::Authorize => (120, 250),
-            Self::Register => (60, 1_000),
-            Self::RegisterWide => (600, 100),
+            Self::Authorize => live(limits.authorize),
+            Self::Register => live(limits.register),
+            Self::RegisterWide => live(limits.register_wide),
             Self::SignInAccount => (10, 6_000),
             Self::SignInAccountWide => (50, 10_000),
             Self::ClientAuth | Self::SignInSource => (20, 3_000),
@@ -62,20 +65,32 @@ impl Throttle {
     }
 
     /// Count one event. `Err` holds the seconds to wait.
-    pub(crate) fn check(&self, meter: Meter, key: u64, now_ms: u64) -> Result<(), u64> {
-        let wait = self.peek(meter, key, now_ms);
+    pub(crate) fn check(
+        &self,
+        limits: &Limits,
+        meter: Meter,
+        key: u64,
+        now_ms: u64,
+    ) -> Result<(), u64> {
+        let wait = self.peek(limits, meter, key, now_ms);
         if wait.is_ok() {
-            self.count(meter, key, now_ms);
+            self.count(limits, meter, key, now_ms);
         }
         wait
     }
 
     /// Would one more event be let through? For meters that count failures only.
-    pub(crate) fn peek(&self, meter: Meter, key: u64, now_ms: u64) -> Result<(), u64> {
+    pub(crate) fn peek(
+        &self,
+        limits: &Limits,
+        meter: Meter,
+        key: u64,
+        now_ms: u64,
+    ) -> Result<(), u64> {
         if !self.enabled {
             return Ok(());
         }
-        let (burst, every) = meter.rate();
+        let (burst, every) = meter.rate(limits);
         let arrival = self.arrivals.get(&(meter, key)).unwrap_or(0).max(now_ms);
         let allowed_at = (arrival + every).saturating_sub(burst * every);
         if allowed_at <= now_ms {
@@ -86,8 +101,8 @@ impl Throttle {
     }
 
     /// Take back one counted event that turned out to be harmless.
-    pub(crate) fn uncount(&self, meter: Meter, key: u64) {
-        let (_, every) = meter.rate();
+    pub(crate) fn uncount(&self, limits: &Limits, meter: Meter, key: u64) {
+        let (_, every) = meter.rate(limits);
         if let Some(arrival) = self.arrivals.get(&(meter, key)) {
             self.arrivals
                 .insert((meter, key), arrival.saturating_sub(every));
@@ -95,11 +110,11 @@ impl Throttle {
     }
 
     /// Count one event without asking.
-    pub(crate) fn count(&self, meter: Meter, key: u64, now_ms: u64) {
+    pub(crate) fn count(&self, limits: &Limits, meter: Meter, key: u64, now_ms: u64) {
         if !self.enabled {
             return;
         }
-        let (burst, every) = meter.rate();
+        let (burst, every) = meter.rate(limits);
         let arrival = self.arrivals.get(&(meter, key)).unwrap_or(0).max(now_ms);
         // Never further ahead than one full burst: waiting stays bounded (P16: slow, not locked).
         let next = (arrival + every).min(now_ms + (burst + 1) * every);
@@ -166,20 +181,32 @@ mod tests {
     #[test]
     fn a_flood_is_slowed_and_never_locked_out() {
         let throttle = Throttle::new(true);
-        let (burst, every) = Meter::SignInAccount.rate();
+        let (burst, every) = Meter::SignInAccount.rate(&Limits::default());
         for _ in 0..burst {
-            assert_eq!(throttle.check(Meter::SignInAccount, 7, 1_000_000), Ok(()));
+            assert_eq!(
+                throttle.check(&Limits::default(), Meter::SignInAccount, 7, 1_000_000),
+                Ok(())
+            );
         }
-        assert!(throttle.check(Meter::SignInAccount, 7, 1_000_000).is_err());
+        assert!(
+            throttle
+                .check(&Limits::default(), Meter::SignInAccount, 7, 1_000_000)
+                .is_err()
+        );
         for _ in 0..10_000 {
-            throttle.count(Meter::SignInAccount, 7, 1_000_000);
+            throttle.count(&Limits::default(), Meter::SignInAccount, 7, 1_000_000);
         }
         let wait = throttle
-            .peek(Meter::SignInAccount, 7, 1_000_000)
+            .peek(&Limits::default(), Meter::SignInAccount, 7, 1_000_000)
             .unwrap_err();
         assert!(wait <= 2 * every / 1_000, "{wait}");
         assert_eq!(
-            throttle.check(Meter::SignInAccount, 7, 1_000_000 + 2 * every + 1),
+            throttle.check(
+                &Limits::default(),
+                Meter::SignInAccount,
+                7,
+                1_000_000 + 2 * every + 1
+            ),
             Ok(())
         );
     }
@@ -188,18 +215,31 @@ mod tests {
     fn other_keys_and_other_meters_are_not_touched() {
         let throttle = Throttle::new(true);
         for _ in 0..1_000 {
-            throttle.count(Meter::Register, 1, 5_000);
+            throttle.count(&Limits::default(), Meter::Register, 1, 5_000);
         }
-        assert!(throttle.check(Meter::Register, 1, 5_000).is_err());
-        assert_eq!(throttle.check(Meter::Register, 2, 5_000), Ok(()));
-        assert_eq!(throttle.check(Meter::Authorize, 1, 5_000), Ok(()));
+        assert!(
+            throttle
+                .check(&Limits::default(), Meter::Register, 1, 5_000)
+                .is_err()
+        );
+        assert_eq!(
+            throttle.check(&Limits::default(), Meter::Register, 2, 5_000),
+            Ok(())
+        );
+        assert_eq!(
+            throttle.check(&Limits::default(), Meter::Authorize, 1, 5_000),
+            Ok(())
+        );
     }
 
     #[test]
     fn a_switched_off_throttle_lets_everything_through() {
         let throttle = Throttle::new(false);
         for _ in 0..100_000 {
-            assert_eq!(throttle.check(Meter::Register, 1, 0), Ok(()));
+            assert_eq!(
+                throttle.check(&Limits::default(), Meter::Register, 1, 0),
+                Ok(())
+            );
         }
     }
 }

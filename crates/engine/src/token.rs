@@ -49,7 +49,8 @@ impl Engine {
                 self.redeem(client, shown, source).await
             }
             TokenRequest::ClientCredentials { scope, resource } => {
-                self.serve_machine(client, scope.as_ref(), &resource).await
+                self.serve_machine(client, scope.as_ref(), &resource, source)
+                    .await
             }
             TokenRequest::RefreshToken {
                 refresh_token,

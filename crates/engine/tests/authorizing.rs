@@ -504,6 +504,55 @@ async fn stored_clients_win_and_withdrawn_documents_lose() {
     ));
 }
 
+/// A silent host is stood in for by what was stored, for seven days from when that was last fetched:
+/// not from the first yes, and not longer because somebody says yes meanwhile.
+#[tokio::test]
+async fn a_silent_host_is_stood_in_for_by_a_young_snapshot_only() {
+    const DAY: u64 = 86_400;
+    let hub = Hub::start().await;
+    let allow = async || {
+        let mut visit = Visit::signed_in(&hub, "ada").await;
+        let page = consent(visit.ask(DOCUMENT, &[]).await);
+        redirect(visit.allow(&page, &["mcp:read"]).await);
+    };
+    hub.serve_document(&json!({}));
+    allow().await;
+    // The row is five days old, and its snapshot new.
+    hub.advance(5 * DAY).await;
+    hub.serve_document(&json!({}));
+    allow().await;
+    hub.documents.silence(DOCUMENT);
+    hub.advance(7 * DAY - 60).await;
+    allow().await;
+    hub.advance(60).await;
+    let mut visit = Visit::signed_in(&hub, "ada").await;
+    consent(visit.ask(DOCUMENT, &[]).await);
+    hub.advance(1).await;
+    let mut visit = Visit::signed_in(&hub, "ada").await;
+    let page = shown(visit.ask(DOCUMENT, &[]).await);
+    assert_eq!(page.status, FailureStatus::BadGateway);
+    // It answers again, and so does the hub.
+    hub.serve_document(&json!({}));
+    allow().await;
+}
+
+/// RFC 7592 §2.1: a registration was issued when it was issued, before its first yes and after.
+#[tokio::test]
+async fn a_registration_keeps_its_date_when_it_gets_a_row() {
+    let hub = Hub::start().await;
+    let issued_at = hub.now();
+    let registered = hub.register(&public_client()).await;
+    hub.advance(3_600).await;
+    let mut visit = Visit::signed_in(&hub, "ada").await;
+    let page = consent(visit.ask(registered.client_id(), &[]).await);
+    redirect(visit.allow(&page, &["mcp:read"]).await);
+    let ClientLookup::Active(row) = hub.lookup(registered.client_id()).await else {
+        unreachable!("it has a row")
+    };
+    assert_eq!(row.issued_at, issued_at);
+    assert_eq!(row.created_at, hub.now());
+}
+
 /// AC-12, CIMD-80, MCP-AS-27, MCP-AS-28, R4, R8, DCR-23, GEN-21: host first, the name as its own claim, the
 /// redirect host with the actual port, the loopback notice, the verdict and its reasons.
 #[tokio::test]

@@ -45,6 +45,9 @@ async fn twenty_clicks_at_once_give_one_code() {
     let mut visit = Visit::signed_in(&hub, "ada").await;
     let page = consent(visit.ask(registered.client_id(), &[]).await);
     let form = || vestibule_engine::ConsentForm {
+        report: false,
+        confirmed: false,
+        duration: None,
         ticket: page.ticket.clone(),
         approve: true,
         scopes: vec!["mcp:read".to_owned()],

@@ -203,7 +203,6 @@ async fn the_door_has_four_modes() {
     #[rustfmt::skip]
     let rows = [
         (DcrMode::Off,      None,             "invalid_request", Shape::Forbidden),
-        (DcrMode::Approval, None,             "invalid_request", Shape::Forbidden),
         (DcrMode::Token,    None,             "invalid_token",   Shape::BearerMissing),
         (DcrMode::Token,    Some("vit_x"),    "invalid_token",   Shape::BearerInvalid),
         (DcrMode::Token,    Some(management), "invalid_token",   Shape::BearerInvalid),
@@ -213,6 +212,9 @@ async fn the_door_has_four_modes() {
         let result = register(&hub, &body, bearer).await;
         assert_eq!(result, refused(code, shape), "{mode:?}");
     }
+    // Where an admin approves, anybody registers: the app waits when a person comes with it.
+    hub.change(SettingsChange::Dcr(DcrMode::Approval)).await;
+    assert!(register(&hub, &body, None).await.is_ok());
 }
 
 async fn initial_token(hub: &Hub, uses: u32, scopes: Option<&str>, hosts: &[&str]) -> String {
@@ -306,7 +308,7 @@ async fn a_closed_door_stops_first_appearances_only() {
     let rows = [
         (DcrMode::Open,     ["consent", "consent", "consent"]),
         (DcrMode::Token,    ["show",    "consent", "consent"]),
-        (DcrMode::Approval, ["show",    "consent", "consent"]),
+        (DcrMode::Approval, ["waiting", "consent", "consent"]),
         (DcrMode::Off,      ["show",    "consent", "show"]),
     ];
     for (mode, expected) in rows {

@@ -16,7 +16,8 @@
     reason = "what surprises a test should end it"
 )]
 
-mod fakes;
+pub mod fakes;
+pub mod geo;
 pub mod visit;
 pub mod walk;
 
@@ -28,10 +29,11 @@ use std::{
     time::Duration,
 };
 
-pub use fakes::{FakeDocuments, SeededEntropy, TestClock};
+pub use fakes::{FakeDocuments, FakeDomains, SeededEntropy, TestClock};
 use tempfile::TempDir;
 use vestibule_engine::{
-    Clock, Engine, EngineConfig, EngineParts, Problem, SettingsChange, Shape, Source,
+    AccessTokenAlgs, Clock, Engine, EngineConfig, EngineParts, Problem, SCORE_DEADLINE, ScoreHook,
+    Scores, SettingsChange, Shape, SignalFiles, Source, StartError,
 };
 use vestibule_protocol::{
     audit::{Actor, Event},
@@ -46,7 +48,7 @@ use vestibule_protocol::{
     scope::{Access, Scope, ScopeSet, ScopeSpec},
     time::Timestamp,
     token_response::{IntrospectionResponse, TokenResponse},
-    trust::{CimdMode, DcrMode, Door, Standing},
+    trust::{CimdMode, DcrMode, Door, Risk, Standing},
 };
 use vestibule_seal::wrap::MasterKey;
 use vestibule_store::{
@@ -81,9 +83,37 @@ pub struct Builder {
     limits: bool,
     replay_grace: Duration,
     second_resource: bool,
+    issuer: &'static str,
+    scores: Option<Arc<dyn ScoreHook>>,
+    access_token_algs: AccessTokenAlgs,
+    origin_as_resource: bool,
 }
 
 impl Builder {
+    /// Ask this hook for scores.
+    pub fn scores(mut self, hook: Arc<dyn ScoreHook>) -> Self {
+        self.scores = Some(hook);
+        self
+    }
+
+    /// Let an origin stand for the one resource under it.
+    pub fn origins_as_resources(mut self) -> Self {
+        self.origin_as_resource = true;
+        self
+    }
+
+    /// Sign access tokens with others than ES256.
+    pub fn algs(mut self, algs: AccessTokenAlgs) -> Self {
+        self.access_token_algs = algs;
+        self
+    }
+
+    /// Another issuer than [`ISSUER`].
+    pub fn issuer(mut self, issuer: &'static str) -> Self {
+        self.issuer = issuer;
+        self
+    }
+
     /// Set the DCR door.
     pub fn dcr(mut self, mode: DcrMode) -> Self {
         self.dcr = mode;
@@ -124,8 +154,19 @@ impl Builder {
 
     /// Start a node on an existing store. `seed` makes its randomness its own.
     pub async fn start_on(self, store: Arc<SqliteStore>, folder: Arc<TempDir>, seed: u64) -> Hub {
+        self.try_start_on(store, folder, seed).await.unwrap()
+    }
+
+    async fn try_start_on(
+        self,
+        store: Arc<SqliteStore>,
+        folder: Arc<TempDir>,
+        seed: u64,
+    ) -> Result<Hub, StartError> {
         let clock = Arc::new(TestClock(AtomicU64::new(START)));
         let documents = Arc::new(FakeDocuments::default());
+        let domains = Arc::new(FakeDomains::default());
+        let entropy = Arc::new(SeededEntropy::new(seed << 32));
         let mut resources = vec![resource(NOTES, "Notes")];
         if self.second_resource {
             resources.push(resource(FILES, "Files"));
@@ -133,31 +174,37 @@ impl Builder {
         let engine = Engine::start(EngineParts {
             store: store.clone(),
             clock: clock.clone(),
-            entropy: Arc::new(SeededEntropy(AtomicU64::new(seed << 32))),
+            entropy: entropy.clone(),
             documents: documents.clone(),
+            signals: SignalFiles::default(),
+            scores: self.scores.map(|hook| Scores::new(hook, SCORE_DEADLINE)),
+            domains: domains.clone(),
             config: EngineConfig {
-                issuer: Issuer::parse(ISSUER).unwrap(),
+                issuer: Issuer::parse(self.issuer).unwrap(),
                 resources: Resources::new(resources),
                 master_key: MasterKey::new([7; 32]),
                 redirect_policy: RedirectPolicy::default(),
                 loopback_origins: Vec::new(),
+                origin_as_resource: self.origin_as_resource,
+                access_token_algs: self.access_token_algs,
                 first_dcr: self.dcr,
                 first_cimd: self.cimd,
                 limits_enabled: self.limits,
                 code_replay_grace: self.replay_grace,
             },
         })
-        .await
-        .unwrap();
-        Hub {
+        .await?;
+        Ok(Hub {
             engine,
             store: store.clone(),
             clock,
             documents,
+            domains,
+            entropy,
             counter: AtomicU64::new(1),
             sqlite: store,
             folder,
-        }
+        })
     }
 }
 
@@ -186,6 +233,8 @@ pub struct Hub {
     pub store: Arc<dyn Store>,
     pub clock: Arc<TestClock>,
     pub documents: Arc<FakeDocuments>,
+    pub domains: Arc<FakeDomains>,
+    pub entropy: Arc<SeededEntropy>,
     counter: AtomicU64,
     sqlite: Arc<SqliteStore>,
     folder: Arc<TempDir>,
@@ -312,6 +361,10 @@ impl Hub {
             limits: false,
             replay_grace: Duration::from_secs(5),
             second_resource: false,
+            issuer: ISSUER,
+            scores: None,
+            access_token_algs: AccessTokenAlgs::default(),
+            origin_as_resource: false,
         }
     }
 
@@ -325,6 +378,17 @@ impl Hub {
             .store(self.clock.0.load(Ordering::SeqCst), Ordering::SeqCst);
         node.engine.follow().await.unwrap();
         node
+    }
+
+    /// A node of another issuer on the same store.
+    pub async fn node_of(&self, issuer: &'static str) -> Result<Self, StartError> {
+        self.node(Self::builder().issuer(issuer)).await
+    }
+
+    /// A node of another configuration on the same store.
+    pub async fn node(&self, builder: Builder) -> Result<Self, StartError> {
+        let (store, folder) = (self.sqlite.clone(), self.folder.clone());
+        builder.try_start_on(store, folder, 3).await
     }
 
     /// Now.
@@ -442,6 +506,10 @@ impl Hub {
             auth_time: now,
             created_at: now,
             absolute_until: now.plus(spec.lasts),
+            risk: Risk::Low,
+            read_only: false,
+            short_session: false,
+            source: None,
             revoked: false,
             version: 1,
         };
@@ -462,6 +530,7 @@ impl Hub {
                 spent_at: None,
             },
             grant,
+            supersedes: Vec::new(),
             remember_until: None,
             now,
             audit: self.audit(),
@@ -552,6 +621,33 @@ impl Hub {
         (id.clone(), basic(&id, &secret))
     }
 
+    /// `POST /register` from this address.
+    pub async fn register_from(
+        &self,
+        json: &serde_json::Value,
+        ip: &str,
+    ) -> Result<RegistrationResponse, Problem> {
+        let body = serde_json::to_vec(json).unwrap();
+        self.engine.register(&body, None, &source_of(ip)).await
+    }
+
+    /// The newest lines of the trail of this kind.
+    pub async fn trail(&self, event: Event) -> Vec<AuditEntry> {
+        let rows = self.store.audit_rows(None, 500).await.unwrap();
+        let entries = rows.into_iter().map(|row| row.entry);
+        entries.filter(|entry| entry.event == event).collect()
+    }
+
+    /// Save these policies behind the balanced ones.
+    pub async fn add_policies(&self, text: &str) {
+        let stored = self.engine.policy_text().await.unwrap();
+        let text = format!("{}\n{text}", stored.text);
+        self.engine
+            .save_policy(&text, stored.seq, "a test", Actor::System)
+            .await
+            .unwrap();
+    }
+
     /// `POST /register`.
     pub async fn register(&self, json: &serde_json::Value) -> RegistrationResponse {
         let body = serde_json::to_vec(json).unwrap();
@@ -584,6 +680,10 @@ pub fn stored_client(hub: &Hub, client_id: &str, json: &serde_json::Value) -> St
         introspects: Vec::new(),
         machine_scopes: None,
         scope_ceiling: None,
+        software: String::new(),
+        host: None,
+        issued_at: hub.now(),
+        snapshot_at: hub.now(),
         created_at: hub.now(),
         version: 1,
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use vestibule_engine::{
-    Browser, ConsentForm, ConsentPage, FailurePage, LeavePage, SignInForm, SignInPage, Step,
+    Browser, ConsentForm, ConsentPage, FailurePage, LeavePage, ReportedPage, SignInForm,
+    SignInPage, Step, WaitingPage,
 };
 use vestibule_protocol::{
     cimd_document, client_id::ClientKey, ids::SessionHash, redirect_uri::RedirectPolicy,
@@ -18,8 +19,8 @@ use vestibule_store::{
 };
 
 use super::{
-    CALLBACK, CHALLENGE, Hub, NOTES, metadata, pairs, public_client, source, stored_client,
-    walk::follow,
+    CALLBACK, CHALLENGE, Hub, NOTES, metadata, pairs, public_client, source, source_of,
+    stored_client, walk::follow,
 };
 
 /// A client document's URL.
@@ -55,8 +56,16 @@ impl<'a> Visit<'a> {
             source: source(),
             session: None,
             pre_session: None,
+            waiting: None,
         };
         Self { hub, browser }
+    }
+
+    /// A browser that comes from this address.
+    pub fn from(hub: &'a Hub, ip: &str) -> Self {
+        let mut visit = Self::new(hub);
+        visit.browser.source = source_of(ip);
+        visit
     }
 
     /// A browser of somebody who signed in just now, by a way that costs no hash.
@@ -108,19 +117,84 @@ impl<'a> Visit<'a> {
         self.decide(page, false, &[]).await
     }
 
-    async fn decide(&mut self, page: &ConsentPage, approve: bool, ticks: &[&str]) -> Step {
+    /// Read the warnings, confirm them, and press Allow with these ticks.
+    pub async fn confirm(&mut self, page: &ConsentPage, ticks: &[&str]) -> Step {
         let form = ConsentForm {
-            ticket: page.ticket.clone(),
-            approve,
-            scopes: ticks.iter().map(|scope| (*scope).to_owned()).collect(),
-            csrf: page.csrf.clone(),
+            confirmed: true,
+            ..form(page, true, ticks)
         };
+        self.send(form).await
+    }
+
+    /// Press Report.
+    pub async fn report(&mut self, page: &ConsentPage) -> Step {
+        let form = ConsentForm {
+            report: true,
+            ..form(page, false, &[])
+        };
+        self.send(form).await
+    }
+
+    /// The waiting page asks again by itself.
+    pub async fn resume(&mut self) -> Step {
+        let reply = self.hub.engine.resume(&self.browser).await;
+        follow(&mut self.browser, reply)
+    }
+
+    async fn decide(&mut self, page: &ConsentPage, approve: bool, ticks: &[&str]) -> Step {
+        self.send(form(page, approve, ticks)).await
+    }
+
+    /// Send a consent form.
+    pub async fn send(&mut self, form: ConsentForm) -> Step {
         let reply = self.hub.engine.decide(form, &self.browser).await;
         follow(&mut self.browser, reply)
     }
 }
 
+/// The consent form as the page sends it.
+pub fn form(page: &ConsentPage, approve: bool, ticks: &[&str]) -> ConsentForm {
+    ConsentForm {
+        report: false,
+        confirmed: false,
+        duration: None,
+        ticket: page.ticket.clone(),
+        approve,
+        scopes: ticks.iter().map(|scope| (*scope).to_owned()).collect(),
+        csrf: page.csrf.clone(),
+    }
+}
+
+/// Every scope that the page offers.
+pub fn offered(page: &ConsentPage) -> Vec<&str> {
+    let groups = [
+        &page.scopes.read,
+        &page.scopes.write,
+        &page.scopes.destructive,
+        &page.identity_scopes,
+    ];
+    let rows = groups.into_iter().flatten();
+    rows.map(|row| row.scope.as_str()).collect()
+}
+
 impl Hub {
+    /// Serve a client document at this URL, fetched now; `more` replaces members.
+    pub fn serve_document_at(&self, url: &str, more: &serde_json::Value) {
+        let mut document = json!({
+            "client_id": url,
+            "client_name": "Agent",
+            "redirect_uris": [CALLBACK],
+            "grant_types": ["authorization_code", "refresh_token"],
+        });
+        for (name, value) in more.as_object().into_iter().flatten() {
+            document[name.as_str()] = value.clone();
+        }
+        let bytes = document.to_string();
+        let read = cimd_document::read(bytes.as_bytes(), url, &RedirectPolicy::default());
+        let now = self.now().seconds();
+        self.documents.serve_fetched(url, read.unwrap().0, now);
+    }
+
     /// A stored client of some standing, with this redirect URI.
     pub async fn add_standing(&self, id: &str, standing: Standing, uri: &str) -> StoredClient {
         let mut json = public_client();
@@ -149,7 +223,8 @@ impl Hub {
             DOCUMENT,
             &RedirectPolicy::default(),
         );
-        self.documents.serve(DOCUMENT, read.unwrap().0);
+        let now = self.now().seconds();
+        self.documents.serve_fetched(DOCUMENT, read.unwrap().0, now);
     }
 
     /// What is on disk once the store has moved its journal into its file.
@@ -199,6 +274,22 @@ pub fn shown(step: Step) -> FailurePage {
     }
 }
 
+/// The page of a person whose app waits for an admin.
+pub fn waiting(step: Step) -> WaitingPage {
+    match step {
+        Step::Waiting(page) => page,
+        other => panic!("no waiting page but {other:?}"),
+    }
+}
+
+/// The page after a report.
+pub fn reported(step: Step) -> ReportedPage {
+    match step {
+        Step::Reported(page) => page,
+        other => panic!("no page after a report but {other:?}"),
+    }
+}
+
 /// The page that offers to go on.
 pub fn leave(step: Step) -> LeavePage {
     match step {
@@ -229,6 +320,11 @@ pub fn word(step: &Step) -> String {
         Step::SignIn(_) => "sign-in".to_owned(),
         Step::SignedIn(_) => "signed-in".to_owned(),
         Step::SignedOut => "signed-out".to_owned(),
+        Step::Admin(_) => "admin".to_owned(),
+        Step::Approvals(_) => "approvals".to_owned(),
+        Step::Own(path) => format!("own {path}"),
+        Step::Reported(_) => "reported".to_owned(),
+        Step::Waiting(_) => "waiting".to_owned(),
     }
 }
 

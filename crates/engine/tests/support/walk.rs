@@ -24,6 +24,7 @@ impl Hub {
             source: source(),
             session: None,
             pre_session: None,
+            waiting: None,
         };
         let reply = self.engine.authorize(&pairs(request), &browser).await;
         let mut step = follow(&mut browser, reply);
@@ -52,6 +53,9 @@ impl Hub {
                         .map(|row| row.scope.clone())
                         .collect();
                     let form = ConsentForm {
+                        report: false,
+                        confirmed: false,
+                        duration: None,
                         ticket: page.ticket,
                         approve: true,
                         scopes,
@@ -97,6 +101,7 @@ pub fn follow(browser: &mut Browser, reply: Reply) -> Step {
     };
     take(&mut browser.session, reply.cookies.session);
     take(&mut browser.pre_session, reply.cookies.pre_session);
+    take(&mut browser.waiting, reply.cookies.waiting);
     reply.step
 }
 

@@ -1,0 +1,297 @@
+//! What changes live, as one consistent view, and how it follows the store: settings, keys,
+//! policies, the catalogue, and who vouches for whom.
+//!
+//! A request reads one view without a lock. Each second the heads are compared with the store's,
+//! and what moved is read again; a policy text that this release cannot use is replaced by the
+//! shipped `strict` preset, loudly, never by nothing (design-details A.1).
+//!
+//! Not here: what any of it means.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use vestibule_policy::{
+    Policies, Power, catalogue::Catalogue, decision::Assessment, signals::address_list::AddressList,
+};
+use vestibule_protocol::{
+    scope,
+    server_metadata::{MetadataInputs, ServerMetadata},
+    trust::{CimdMode, DcrMode, Preset, RedirectShape, Trust},
+};
+use vestibule_store::{
+    Store, StoreError,
+    grants::Grant,
+    versions::{Document, Heads},
+};
+
+use crate::{
+    Engine, EngineConfig, Settings, StartError,
+    admission::Standings,
+    clients::Client,
+    engine::CachedDocument,
+    keys::{self, Keys},
+};
+
+/// One consistent view of what changes live.
+pub(crate) struct Live {
+    pub(crate) heads: Heads,
+    pub(crate) settings: Settings,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) policies: Arc<Policies>,
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) standings: Arc<Standings>,
+    /// The settings' own list of addresses.
+    pub(crate) listed: Arc<AddressList>,
+    /// What could not be used, and what stands in for it; for the admin's banner.
+    pub(crate) degraded: Vec<String>,
+    pub(crate) metadata: Arc<CachedDocument>,
+    pub(crate) jwks: Arc<CachedDocument>,
+}
+
+impl Live {
+    /// Read everything.
+    pub(crate) async fn load(
+        store: &dyn Store,
+        keys: Arc<Keys>,
+        config: &EngineConfig,
+    ) -> Result<Self, StartError> {
+        let heads = store.heads().await?;
+        let settings = read_settings(store, config)
+            .await?
+            .ok_or(StartError::Settings)?;
+        let mut degraded = Vec::new();
+        let policies = read_policies(store, &mut degraded).await?;
+        let catalogue = read_catalogue(store, &mut degraded).await?;
+        let standings = Arc::new(Standings::load(store).await?);
+        Ok(Self {
+            metadata: metadata(&settings, config),
+            jwks: cached(keys.public.to_json()),
+            listed: listed(&settings),
+            heads,
+            settings,
+            keys,
+            policies,
+            catalogue,
+            standings,
+            degraded,
+        })
+    }
+
+    /// What the client may have at a request: the power table under what the policies found. A
+    /// client that waits is shown what an approval would give; nothing is issued meanwhile.
+    pub(crate) fn power(&self, client: &Client, redirect: Option<RedirectShape>) -> Power {
+        let assessment = &client.assessment;
+        let trust = match assessment.trust {
+            Trust::Held => Trust::Unverified,
+            other => other,
+        };
+        let table = &self.settings.power;
+        table
+            .power(trust, assessment.risk, redirect)
+            .under(assessment)
+    }
+
+    /// What a grant is worth today: today's standing, and what was found when it was given.
+    pub(crate) fn power_of_grant(&self, client: &Client, grant: &Grant) -> Power {
+        let found = Assessment {
+            risk: grant.risk,
+            read_only: grant.read_only,
+            short_session: grant.short_session,
+            ..Assessment::clean(client.standing)
+        };
+        let table = &self.settings.power;
+        table.power(found.trust, grant.risk, None).under(&found)
+    }
+}
+
+impl Engine {
+    /// Replace what moved in the store.
+    pub async fn follow(&self) -> Result<(), StoreError> {
+        let heads = self.store.heads().await?;
+        let live = self.live_now();
+        if heads != live.heads {
+            let next = self.next_live(&live, heads).await?;
+            self.live.store(Arc::new(next));
+        }
+        let outside = self.store.outside_version().await?;
+        if self.outside.swap(outside, Ordering::Relaxed) != outside {
+            self.verified.clear();
+        }
+        self.followed_at
+            .store(self.now().seconds(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn next_live(&self, live: &Live, heads: Heads) -> Result<Live, StoreError> {
+        let store = self.store.as_ref();
+        let settings = if heads.settings == live.heads.settings {
+            live.settings.clone()
+        } else {
+            read_settings(store, &self.config)
+                .await?
+                .ok_or_else(|| damaged("settings", "not readable by this release"))?
+        };
+        let keys = if heads.keys == live.heads.keys {
+            Arc::clone(&live.keys)
+        } else {
+            let (seq, rows) = store.load_keys().await?;
+            let config = &self.config;
+            let keys = keys::assemble(seq, &rows, config);
+            Arc::new(keys.map_err(|failure| damaged("key", &failure.to_string()))?)
+        };
+        let moved = heads.policy != live.heads.policy || heads.catalogue != live.heads.catalogue;
+        let (policies, catalogue, degraded) = if moved {
+            let mut degraded = Vec::new();
+            let policies = read_policies(store, &mut degraded).await?;
+            let catalogue = read_catalogue(store, &mut degraded).await?;
+            (policies, catalogue, degraded)
+        } else {
+            (
+                Arc::clone(&live.policies),
+                Arc::clone(&live.catalogue),
+                live.degraded.clone(),
+            )
+        };
+        let standings = if heads.lists == live.heads.lists {
+            Arc::clone(&live.standings)
+        } else {
+            Arc::new(Standings::load(store).await?)
+        };
+        Ok(Live {
+            metadata: metadata(&settings, &self.config),
+            jwks: cached(keys.public.to_json()),
+            listed: listed(&settings),
+            heads,
+            settings,
+            keys,
+            policies,
+            catalogue,
+            standings,
+            degraded,
+        })
+    }
+
+    /// What stands in for something that could not be used; empty in health.
+    pub fn degraded(&self) -> Vec<String> {
+        self.live().degraded.clone()
+    }
+}
+
+fn damaged(what: &'static str, detail: &str) -> StoreError {
+    tracing::error!(what, detail, "what the store holds cannot be used");
+    StoreError::Damaged {
+        what,
+        detail: detail.to_owned(),
+    }
+}
+
+/// `None` if a newer release wrote them.
+async fn read_settings(
+    store: &dyn Store,
+    config: &EngineConfig,
+) -> Result<Option<Settings>, StoreError> {
+    let stored = store.load_settings().await?;
+    if stored.seq == 0 {
+        return Ok(Some(Settings::first(config.first_dcr, config.first_cimd)));
+    }
+    Ok(Settings::read(stored.seq, &stored.document))
+}
+
+/// The stored policies; `balanced` while nobody saved any.
+async fn read_policies(
+    store: &dyn Store,
+    degraded: &mut Vec<String>,
+) -> Result<Arc<Policies>, StoreError> {
+    let stored = store.load_document(Document::Policy).await?;
+    if stored.seq == 0 {
+        return Ok(Policies::preset(Preset::Balanced));
+    }
+    Ok(match Policies::compile(&stored.text) {
+        Ok(policies) => Arc::new(policies),
+        Err(problems) => {
+            let first = problems.first().map(ToString::to_string);
+            let first = first.unwrap_or_default();
+            tracing::error!(
+                problem = first,
+                "the stored policies cannot be used: strict holds"
+            );
+            degraded.push(format!(
+                "The stored policies cannot be used by this release, so the preset `strict` holds: \
+                 {first}"
+            ));
+            Policies::preset(Preset::Strict)
+        }
+    })
+}
+
+/// The stored catalogue if it is newer than the shipped one.
+async fn read_catalogue(
+    store: &dyn Store,
+    degraded: &mut Vec<String>,
+) -> Result<Arc<Catalogue>, StoreError> {
+    let stored = store.load_document(Document::Catalogue).await?;
+    let shipped = Catalogue::built_in();
+    if stored.seq == 0 {
+        return Ok(shipped);
+    }
+    match Catalogue::parse(stored.text.as_bytes()) {
+        Ok(catalogue) if catalogue.serial() > shipped.serial() => Ok(Arc::new(catalogue)),
+        Ok(_) => Ok(shipped),
+        Err(failure) => {
+            tracing::error!(%failure, "the stored catalogue cannot be used: the shipped one holds");
+            degraded.push(format!(
+                "The stored catalogue cannot be used, so the shipped one holds: {failure}"
+            ));
+            Ok(shipped)
+        }
+    }
+}
+
+fn listed(settings: &Settings) -> Arc<AddressList> {
+    // Parsed before it was saved; a list that does not parse any more lists nobody.
+    let list = AddressList::parse(&settings.listed_sources.join("\n"));
+    Arc::new(list.unwrap_or_else(|_| AddressList::of(&[])))
+}
+
+fn metadata(settings: &Settings, config: &EngineConfig) -> Arc<CachedDocument> {
+    let mut scopes: Vec<String> = Vec::new();
+    for resource in config.resources.iter() {
+        for spec in &resource.scopes {
+            let name = spec.scope.as_str();
+            if !scopes.iter().any(|known| known == name) {
+                scopes.push(name.to_owned());
+            }
+        }
+    }
+    scopes.extend(
+        [
+            scope::OPENID,
+            scope::PROFILE,
+            scope::EMAIL,
+            scope::OFFLINE_ACCESS,
+        ]
+        .map(String::from),
+    );
+    let inputs = MetadataInputs {
+        // A mode that registers nobody new is not advertised (AS-16).
+        dcr_open: settings.dcr != DcrMode::Off,
+        cimd_open: settings.cimd != CimdMode::Off,
+        scopes_supported: scopes,
+        resources: config
+            .resources
+            .iter()
+            .map(|r| r.uri.as_str().to_owned())
+            .collect(),
+    };
+    let metadata = ServerMetadata::build(&config.issuer, &inputs);
+    cached(serde_json::to_vec(&metadata).unwrap_or_default())
+}
+
+fn cached(body: Vec<u8>) -> Arc<CachedDocument> {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    let digest = vestibule_seal::sha256(&body);
+    let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(digest));
+    Arc::new(CachedDocument {
+        body: body.into(),
+        etag,
+    })
+}

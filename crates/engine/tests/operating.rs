@@ -1,0 +1,73 @@
+//! What an operator does to a hub that has clients: its name, its keys.
+
+mod support;
+
+use support::{Hub, ISSUER, public_client, visit::Visit};
+use vestibule_engine::{StartError, Step, accept_issuer};
+use vestibule_protocol::issuer::Issuer;
+
+const OTHER: &str = "https://other.example";
+
+/// MCP-07: clients keep what they registered by issuer, so a hub that has a name keeps it.
+#[tokio::test]
+async fn a_hub_does_not_start_under_another_issuer() {
+    let hub = Hub::start().await;
+    // The same string is no change, one more letter is.
+    hub.node_of(ISSUER).await.map(drop).unwrap();
+    for other in [
+        OTHER,
+        "https://hub.example/tenant",
+        "https://hub.example:8443",
+    ] {
+        let Err(StartError::Issuer { kept, configured }) = hub.node_of(other).await else {
+            panic!("{other} was taken for {ISSUER}");
+        };
+        assert_eq!((kept.as_str(), configured.as_str()), (ISSUER, other));
+        let told = StartError::Issuer { kept, configured }.to_string();
+        for word in [ISSUER, other, "--accept-new-issuer"] {
+            assert!(told.contains(word), "{told}");
+        }
+    }
+    assert_eq!(
+        hub.store.load_issuer().await.unwrap().as_deref(),
+        Some(ISSUER)
+    );
+}
+
+/// MCP-07: taken over on purpose, the data goes on; only what was made under the old name ends.
+#[tokio::test]
+async fn a_new_issuer_is_taken_over_when_an_operator_says_so() {
+    let hub = Hub::start().await;
+    let registered = hub.register(&public_client()).await;
+    let (client, _, tokens) = hub.public_session().await;
+    let issuer = Issuer::parse(OTHER).unwrap();
+    let replaced = accept_issuer(&*hub.store, &issuer, hub.now()).await;
+    assert_eq!(replaced.unwrap().as_deref(), Some(ISSUER));
+    let again = accept_issuer(&*hub.store, &issuer, hub.now()).await;
+    assert_eq!(again.unwrap(), None, "nothing is left to replace");
+
+    let node = hub.node_of(OTHER).await.unwrap();
+    assert!(matches!(
+        hub.node_of(ISSUER).await,
+        Err(StartError::Issuer { .. })
+    ));
+    // What it said stops working.
+    let refresh_token = tokens.refresh_token.unwrap();
+    let refreshed = node.refresh(&client.client_id, &refresh_token, &[]);
+    assert_eq!(support::outcome(&refreshed.await), "invalid_grant");
+    let (_, authorization) = node.add_resource_server(&[support::NOTES]).await;
+    let seen = node.introspect(&tokens.access_token, &authorization).await;
+    assert!(!seen.unwrap().active);
+    let mut visit = Visit::signed_in(&node, "alice").await;
+    assert!(matches!(
+        visit.ask(registered.client_id(), &[]).await,
+        Step::Show(_)
+    ));
+    // What it said stays: the stored client gets a new grant and tokens of the new issuer.
+    let user = node.add_quick_user("newcomer").await;
+    let spec = support::GrantSpec::default();
+    let given = node.grant(&client, &user, &spec).await;
+    let tokens = node.redeem(&given).await.unwrap();
+    let seen = node.introspect(&tokens.access_token, &authorization).await;
+    assert_eq!(seen.unwrap().iss.as_deref(), Some(OTHER));
+}
