@@ -23,5 +23,6 @@ mod serve;
 mod surface;
 
 pub use app::{App, HttpSettings};
+pub use pages::respond;
 pub use routes::{Route, Surface, endpoints_markdown, route_list, router, routes};
 pub use serve::serve;

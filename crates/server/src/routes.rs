@@ -14,7 +14,7 @@ use vestibule_protocol::{issuer::Issuer, server_metadata::well_known_paths};
 use crate::{
     App,
     endpoints::{discovery, health, introspect, par, register, revoke, token, userinfo},
-    pages::{account, assets, authorize, consent, logout, setup, sign_in},
+    pages::{account, admin, assets, authorize, consent, logout, setup, sign_in, waiting},
     surface,
 };
 
@@ -131,10 +131,15 @@ pub fn routes(issuer_path_variants: &[String]) -> Vec<Route> {
         route(&["POST"],        "/introspect",           Client,   ONE_TOKEN,   "Introspection (RFC 7662)",                                 post(introspect::introspect)),
         route(&["GET", "POST"], "/userinfo",             Client,   &[],         "Claims about the person (OpenID Connect Core §5.3)",       get(userinfo::show).post(userinfo::show)),
         route(&["GET", "POST"], "/login",                Browser,  &["ticket", "username", "password", "csrf"], "Sign in",                 get(sign_in::show).post(sign_in::submit)),
-        route(&["POST"],        "/consent",              Browser,  &["ticket", "decision", "scope", "csrf"], "Allow or deny",              post(consent::decide)),
+        route(&["POST"],        "/consent",              Browser,  &["ticket", "decision", "scope", "duration", "confirmed", "csrf"], "Allow, deny or report", post(consent::decide)),
+        route(&["GET", "POST"], "/waiting",              Browser,  &["ticket", "csrf"], "Ask again for what waits for an administrator",   get(waiting::show).post(waiting::submit)),
         route(&["GET", "POST"], "/logout",               Browser,  &["csrf"],   "Sign out",                                                 get(logout::show).post(logout::submit)),
         route(&["GET"],         "/account",              Browser,  &[],         "Who is signed in",                                         get(account::show)),
         route(&["GET", "POST"], "/setup",                Browser,  &["token", "username", "password", "csrf"], "Make the first account",   get(setup::show).post(setup::submit)),
+        route(&["GET"],         "/admin",                Browser,  &[],         "To `/admin/`",                                             get(admin::enter)),
+        route(&["GET"],         "/admin/",               Browser,  &[],         "The doors, for administrators",                            get(admin::show)),
+        route(&["POST"],        "/admin/settings",       Browser,  &["seq", "dcr", "cimd", "csrf"], "Open and close the doors",             post(admin::change_doors)),
+        route(&["GET", "POST"], "/admin/approvals",      Browser,  &["id", "decision", "csrf"], "Who waits for an administrator",           get(admin::approvals).post(admin::decide_approval)),
         route(&["GET"],         "/assets/{name}",        Browser,  &[],         "The style sheet",                                          get(assets::show)),
         route(&["GET"],         "/healthz",              Operator, &[],         "The process runs",                                         get(health::alive)),
         route(&["GET"],         "/readyz",               Operator, &[],         "It can decide: database reachable, settings fresh",        get(health::ready)),

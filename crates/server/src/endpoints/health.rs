@@ -26,7 +26,16 @@ pub(crate) async fn ready(State(app): State<App>) -> Response {
             .map(|_| "the database does not answer"),
     };
     match problem {
-        None => Json(serde_json::json!({ "status": "ready" })).into_response(),
+        None => {
+            // It serves by what stands in, so a balancer may keep it; a person should look.
+            let degraded = app.engine.degraded();
+            let body = if degraded.is_empty() {
+                serde_json::json!({ "status": "ready" })
+            } else {
+                serde_json::json!({ "status": "degraded", "reasons": degraded })
+            };
+            Json(body).into_response()
+        }
         Some(reason) => {
             let body = Json(serde_json::json!({ "status": "not ready", "reason": reason }));
             (StatusCode::SERVICE_UNAVAILABLE, body).into_response()

@@ -1,13 +1,18 @@
 //! The templates' data: the engine's pages in the words of `templates/*.html`.
 
+mod admin;
+mod consent;
+mod words;
+
 use askama::Template;
 use vestibule_engine::{
-    Badge, ClientHost, ConsentPage, LeavePage, ScopeGroups, ScopeRow, SetupPage, SignInPage,
-    SignInProblem, SignedInPage,
+    LeavePage, ReportedPage, SetupPage, SignInPage, SignInProblem, SignedInPage, WaitingPage,
 };
-use vestibule_protocol::redirect_uri::RedirectKind;
 
-use crate::{App, pages::assets};
+use crate::pages::assets;
+
+pub(super) use admin::{AdminView, ApprovalsView};
+pub(super) use consent::ConsentView;
 
 fn style(base: &str) -> String {
     format!("{base}/assets/{}", assets::style_name())
@@ -23,137 +28,20 @@ pub(super) struct SignInView {
 }
 
 impl SignInView {
-    pub(super) fn of(app: &App, page: SignInPage) -> Self {
+    pub(super) fn of(base: &str, page: SignInPage) -> Self {
         let problem = page.problem.map(|problem| match problem {
             SignInProblem::WrongNameOrPassword => "The name or the password is wrong.".to_owned(),
             SignInProblem::Throttled { seconds } => {
                 format!("Too many tries. Wait {seconds} seconds, then try again.")
             }
         });
-        let base = app.settings.base.clone();
         Self {
-            style: style(&base),
-            base,
+            style: style(base),
+            base: base.to_owned(),
             page,
             problem,
         }
     }
-}
-
-/// A group of tick boxes.
-pub(super) struct Group {
-    title: &'static str,
-    note: &'static str,
-    class: &'static str,
-    rows: Vec<ScopeRow>,
-}
-
-#[derive(Template)]
-#[template(path = "consent.html")]
-pub(super) struct ConsentView {
-    base: String,
-    style: String,
-    page: ConsentPage,
-    host: String,
-    self_registered: bool,
-    badge: &'static str,
-    badge_class: &'static str,
-    redirect_note: &'static str,
-    groups: Vec<Group>,
-    duration: String,
-    registered: Option<String>,
-}
-
-impl ConsentView {
-    pub(super) fn of(app: &App, mut page: ConsentPage) -> Self {
-        let (host, self_registered) = match &page.client_host {
-            ClientHost::Host(host) => (host.clone(), false),
-            ClientHost::FirstParty => ("An app of this hub".to_owned(), false),
-            ClientHost::SelfRegistered => ("An app that registered itself".to_owned(), true),
-        };
-        let (badge, badge_class) = match page.badge {
-            Badge::FirstParty => ("Made by your administrator", "good"),
-            Badge::Verified => ("Verified", "good"),
-            Badge::Known => ("Known", "good"),
-            Badge::Unverified => ("Unverified", "warn"),
-        };
-        let redirect_note = match page.redirect_kind {
-            RedirectKind::Https => "A web server will receive the key to your data.",
-            RedirectKind::Loopback => {
-                "A program on this computer will receive the key to your data."
-            }
-            RedirectKind::PrivateUse => "An app on this device will receive the key to your data.",
-        };
-        let base = app.settings.base.clone();
-        Self {
-            style: style(&base),
-            base,
-            groups: groups(std::mem::take(&mut page.scopes)),
-            duration: duration(&page),
-            registered: page.registered_at.and_then(|at| date(at.seconds())),
-            page,
-            host,
-            self_registered,
-            badge,
-            badge_class,
-            redirect_note,
-        }
-    }
-}
-
-fn groups(scopes: ScopeGroups) -> Vec<Group> {
-    let groups = [
-        Group {
-            title: "Look",
-            note: "It can read, and change nothing.",
-            class: "read",
-            rows: scopes.read,
-        },
-        Group {
-            title: "Change",
-            note: "It can add and change things for you.",
-            class: "write",
-            rows: scopes.write,
-        },
-        Group {
-            title: "Destroy",
-            note: "It can delete things, or do what cannot be undone.",
-            class: "destructive",
-            rows: scopes.destructive,
-        },
-    ];
-    groups
-        .into_iter()
-        .filter(|group| !group.rows.is_empty())
-        .collect()
-}
-
-fn duration(page: &ConsentPage) -> String {
-    match page.stays_connected_seconds {
-        Some(seconds) => format!("It stays connected for up to {}.", span(seconds)),
-        None => format!(
-            "It is connected for {}, then it has to ask again.",
-            span(page.access_seconds)
-        ),
-    }
-}
-
-fn span(seconds: u64) -> String {
-    let (count, unit) = match seconds {
-        0..3_600 => (seconds.div_ceil(60), "minute"),
-        3_600..172_800 => (seconds / 3_600, "hour"),
-        _ => (seconds / 86_400, "day"),
-    };
-    if count == 1 {
-        format!("1 {unit}")
-    } else {
-        format!("{count} {unit}s")
-    }
-}
-
-fn date(seconds: u64) -> Option<String> {
-    let at = jiff::Timestamp::from_second(i64::try_from(seconds).ok()?).ok()?;
-    Some(at.to_string().split('T').next()?.to_owned())
 }
 
 #[derive(Template)]
@@ -192,9 +80,9 @@ pub(super) struct LeaveView {
 }
 
 impl LeaveView {
-    pub(super) fn of(app: &App, page: LeavePage) -> Self {
+    pub(super) fn of(base: &str, page: LeavePage) -> Self {
         Self {
-            style: style(&app.settings.base),
+            style: style(base),
             page,
         }
     }
@@ -209,11 +97,10 @@ pub(super) struct SignedInView {
 }
 
 impl SignedInView {
-    pub(super) fn of(app: &App, page: SignedInPage) -> Self {
-        let base = app.settings.base.clone();
+    pub(super) fn of(base: &str, page: SignedInPage) -> Self {
         Self {
-            style: style(&base),
-            base,
+            style: style(base),
+            base: base.to_owned(),
             page,
         }
     }
@@ -227,11 +114,10 @@ pub(super) struct SignedOutView {
 }
 
 impl SignedOutView {
-    pub(super) fn of(app: &App) -> Self {
-        let base = app.settings.base.clone();
+    pub(super) fn of(base: &str) -> Self {
         Self {
-            style: style(&base),
-            base,
+            style: style(base),
+            base: base.to_owned(),
         }
     }
 }
@@ -245,11 +131,48 @@ pub(super) struct SetupView {
 }
 
 impl SetupView {
-    pub(super) fn of(app: &App, page: SetupPage) -> Self {
-        let base = app.settings.base.clone();
+    pub(super) fn of(base: &str, page: SetupPage) -> Self {
         Self {
-            style: style(&base),
-            base,
+            style: style(base),
+            base: base.to_owned(),
+            page,
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "waiting.html")]
+pub(super) struct WaitingView {
+    base: String,
+    style: String,
+    host: String,
+    page: WaitingPage,
+}
+
+impl WaitingView {
+    pub(super) fn of(base: &str, page: WaitingPage) -> Self {
+        Self {
+            style: style(base),
+            base: base.to_owned(),
+            host: words::who(&page.client_host),
+            page,
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "reported.html")]
+pub(super) struct ReportedView {
+    style: String,
+    who: String,
+    page: ReportedPage,
+}
+
+impl ReportedView {
+    pub(super) fn of(base: &str, page: ReportedPage) -> Self {
+        Self {
+            style: style(base),
+            who: words::who(&page.client_host),
             page,
         }
     }

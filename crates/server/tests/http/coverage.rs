@@ -349,7 +349,7 @@ async fn an_unknown_path_is_a_page_for_people_and_json_for_programs() {
     let hub = Hub::start().await;
     for path in [
         "/",
-        "/admin",
+        "/admin/x",
         "/token/",
         "/authorize/x",
         "//authorize",

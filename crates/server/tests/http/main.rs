@@ -8,6 +8,7 @@
 //! | the whole way over HTTP, by either door         | `flow`     |
 //! | exact error bodies and their headers            | `bodies`   |
 //! | what a person is shown                          | `pages`    |
+//! | the same for what few requests lead to          | `variants` |
 //! | the socket, floods, proxies, set-up              | `edge`     |
 //! | that no secret is logged                        | `logs`     |
 //!
@@ -29,3 +30,4 @@ mod logs;
 mod matrix;
 mod pages;
 mod support;
+mod variants;

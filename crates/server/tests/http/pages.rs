@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The texts stand on the page in this order.
-fn assert_order(page: &str, texts: &[&str]) {
+pub(crate) fn assert_order(page: &str, texts: &[&str]) {
     let mut rest = page;
     for text in texts {
         let (_, after) = rest
@@ -79,11 +79,12 @@ async fn the_consent_page_names_the_host_first_and_the_claim_second() {
             "mcp:delete",
             "<legend>Know about you</legend>",
             "openid",
-            "value=\"deny\"",
-            "value=\"approve\"",
+            "name=\"decision\" value=\"deny\"",
+            "name=\"decision\" value=\"approve\"",
+            "name=\"decision\" value=\"report\"",
         ],
     );
-    assert_eq!(page.matches("<button ").count(), 2);
+    assert_eq!(page.matches("<button ").count(), 3);
     assert!(!page.contains("<script"), "{page}");
     assert!(!page.contains("any program here could pose"), "{page}");
 }
@@ -206,9 +207,69 @@ async fn an_error_page_is_text_with_a_reference() {
         assert!(!page.contains("<script"), "{what}: {page}");
         if answer.status != StatusCode::OK {
             assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{what}");
-            reference_of(&page, &what);
+            let (_, rest) = page.split_once("Reference <code>").expect("a reference");
+            let reference = rest.split('<').next().unwrap();
+            let shape = |c: char| c.is_ascii_hexdigit() || c == '-';
+            assert!(
+                reference.len() == 11 && reference.chars().all(shape),
+                "{reference}"
+            );
         }
     }
+}
+
+/// A language, a title, one heading, a label for each field, and no element that calls for script.
+/// Gives the title.
+pub(crate) fn assert_plain(page: &str) -> String {
+    assert!(page.starts_with("<!doctype html>"));
+    assert!(page.contains("<html lang=\"en\">"));
+    assert_eq!(page.matches("<h1").count(), 1, "{page}");
+    for bad in [
+        "<script",
+        " onclick",
+        " style=",
+        "javascript:",
+        "http-equiv",
+    ] {
+        assert!(!page.contains(bad), "{bad}: {page}");
+    }
+    for input in page.split("<input ").skip(1) {
+        let tag = input.split('>').next().unwrap();
+        let hidden = tag.contains("type=\"hidden\"");
+        let inside_label = tag.contains("type=\"checkbox\"") || tag.contains("type=\"radio\"");
+        let id = tag
+            .split("id=\"")
+            .nth(1)
+            .and_then(|rest| rest.split('"').next());
+        let labelled = id.is_some_and(|id| page.contains(&format!("<label for=\"{id}\"")));
+        assert!(hidden || inside_label || labelled, "{tag}");
+    }
+    let (_, title) = page.split_once("<title>").unwrap();
+    title.split("</title>").next().unwrap().to_owned()
+}
+
+/// Pages are for keyboards and screen readers: a language, a title, a label for each field, and
+/// no element that calls for script.
+#[tokio::test]
+async fn pages_have_titles_labels_and_no_script() {
+    let hub = Hub::start().await;
+    let client_id = hub.registered(&public_client()).await;
+    let sign_in = hub
+        .get(&format!(
+            "/authorize?{}",
+            encode(&authorize_pairs(&client_id))
+        ))
+        .await
+        .text();
+    let lost = hub.get("/authorize").await.text();
+    let consent = consent(&hub, &client_id).await;
+    let mut titles = Vec::new();
+    for page in [&sign_in, &lost, &consent] {
+        titles.push(assert_plain(page));
+    }
+    titles.sort();
+    titles.dedup();
+    assert_eq!(titles.len(), 3, "{titles:?}");
 }
 
 /// The number on an error page.
@@ -296,7 +357,7 @@ async fn refused_by_the_engine(hub: &Hub) -> Vec<Refused> {
     wrong.push(("max_age", "soon"));
     let path = format!("/authorize?{}", encode(&wrong));
     keep("an error offered first", 400, hub.get(&path).await);
-    hub.documents.cut_off(DOCUMENT);
+    hub.documents.silence(DOCUMENT);
     let answer = hub.get(&path_for(DOCUMENT)).await;
     keep("a host that does not answer", 502, answer);
     let answer = hub.get("/setup?token=guess").await;
@@ -349,54 +410,6 @@ async fn every_failure_page_has_a_reference_that_the_log_holds() {
         assert!(seen.insert(reference), "{what}: a number twice");
     }
     assert!(seen.len() >= 30, "{}", seen.len());
-}
-
-/// Pages are for keyboards and screen readers: a language, a title, a label for each field, and
-/// no element that calls for script.
-#[tokio::test]
-async fn pages_have_titles_labels_and_no_script() {
-    let hub = Hub::start().await;
-    let client_id = hub.registered(&public_client()).await;
-    let sign_in = hub
-        .get(&format!(
-            "/authorize?{}",
-            encode(&authorize_pairs(&client_id))
-        ))
-        .await
-        .text();
-    let lost = hub.get("/authorize").await.text();
-    let consent = consent(&hub, &client_id).await;
-    let mut titles = Vec::new();
-    for page in [&sign_in, &lost, &consent] {
-        assert!(page.starts_with("<!doctype html>"));
-        assert!(page.contains("<html lang=\"en\">"));
-        assert_eq!(page.matches("<h1").count(), 1, "{page}");
-        for bad in [
-            "<script",
-            " onclick",
-            " style=",
-            "javascript:",
-            "http-equiv",
-        ] {
-            assert!(!page.contains(bad), "{bad}: {page}");
-        }
-        let (_, title) = page.split_once("<title>").unwrap();
-        titles.push(title.split("</title>").next().unwrap().to_owned());
-        for input in page.split("<input ").skip(1) {
-            let tag = input.split('>').next().unwrap();
-            let hidden = tag.contains("type=\"hidden\"");
-            let inside_label = tag.contains("type=\"checkbox\"");
-            let id = tag
-                .split("id=\"")
-                .nth(1)
-                .and_then(|rest| rest.split('"').next());
-            let labelled = id.is_some_and(|id| page.contains(&format!("<label for=\"{id}\"")));
-            assert!(hidden || inside_label || labelled, "{tag}");
-        }
-    }
-    titles.sort();
-    titles.dedup();
-    assert_eq!(titles.len(), 3, "{titles:?}");
 }
 
 /// The style sheet is the only thing that a page loads, by a name that changes with it.

@@ -29,8 +29,10 @@ impl Form {
         let mut fields = Vec::new();
         for input in form.split("<input ").skip(1) {
             let input = input.split('>').next().unwrap();
-            let box_unticked = input.contains("type=\"checkbox\"") && !input.ends_with(" checked");
-            if !box_unticked {
+            let can_be_chosen = ["checkbox", "radio"]
+                .iter()
+                .any(|kind| input.contains(&format!("type=\"{kind}\"")));
+            if !can_be_chosen || input.ends_with(" checked") {
                 let name = attribute(input, "name").expect("a name");
                 fields.push((name, attribute(input, "value").unwrap_or_default()));
             }

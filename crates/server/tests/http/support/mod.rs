@@ -26,7 +26,9 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
-use vestibule_engine::{Engine, EngineConfig, EngineParts, SettingsChange};
+use vestibule_engine::{
+    AccessTokenAlgs, Engine, EngineConfig, EngineParts, SettingsChange, SignalFiles,
+};
 use vestibule_protocol::{
     audit::{Actor, Event},
     cimd_document,
@@ -46,7 +48,7 @@ use vestibule_store::{AuditEntry, ClientStore as _, clients::StoredClient};
 use vestibule_store_sqlite::{SqliteOptions, SqliteStore};
 
 pub(crate) use browser::{Browser, Form, parameter};
-use fakes::{FakeDocuments, SeededEntropy, TestClock};
+use fakes::{FakeDocuments, FakeDomains, SeededEntropy, TestClock};
 
 /// The issuer of most hubs.
 pub(crate) const ISSUER: &str = "https://hub.example";
@@ -156,14 +158,19 @@ impl Hub {
         let engine = Engine::start(EngineParts {
             store: store.clone(),
             clock: clock.clone(),
-            entropy: Arc::new(SeededEntropy(AtomicU64::new(1 << 32))),
+            entropy: Arc::new(SeededEntropy::new(1 << 32)),
             documents: documents.clone(),
+            signals: SignalFiles::default(),
+            scores: None,
+            domains: Arc::new(FakeDomains::default()),
             config: EngineConfig {
                 issuer: issuer.clone(),
                 resources: Resources::new(vec![notes()]),
                 master_key: MasterKey::new([7; 32]),
                 redirect_policy: RedirectPolicy::default(),
                 loopback_origins: Vec::new(),
+                origin_as_resource: false,
+                access_token_algs: AccessTokenAlgs::default(),
                 first_dcr: DcrMode::Open,
                 first_cimd: CimdMode::Open,
                 limits_enabled: limits,
@@ -305,6 +312,10 @@ impl Hub {
             introspects: vec![NOTES.to_owned()],
             machine_scopes: None,
             scope_ceiling: None,
+            software: String::new(),
+            host: None,
+            issued_at: now,
+            snapshot_at: now,
             created_at: now,
             version: 1,
         };
