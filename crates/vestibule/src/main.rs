@@ -7,6 +7,7 @@
 
 mod commands;
 mod config;
+mod signal_files;
 mod wiring;
 
 use std::process::ExitCode;

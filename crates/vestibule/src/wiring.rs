@@ -9,14 +9,17 @@ use std::{
 };
 
 use vestibule_cimd::{Resolver, ResolverSettings};
-use vestibule_engine::{Clock, Engine, EngineConfig, EngineParts, Entropy, StartError};
+use vestibule_engine::{
+    Clock, Engine, EngineConfig, EngineParts, Entropy, FetchDomains, HttpScoreHook, Scores,
+    SignalFiles, StartError, WeakHookSecret,
+};
 use vestibule_fetch::{FetchSettings, FetchSetupError, Fetcher};
 use vestibule_protocol::time::Timestamp;
 use vestibule_seal::wrap::MasterKey;
 use vestibule_store::StoreError;
 use vestibule_store_sqlite::{SqliteOptions, SqliteStore};
 
-use crate::config::Checked;
+use crate::config::{Checked, HookSettings};
 
 /// A second redemption of a code within this time is a client's retry (AC-06).
 const CODE_REPLAY_GRACE: Duration = Duration::from_secs(5);
@@ -41,6 +44,10 @@ pub(crate) enum WiringError {
     },
     #[error("{path} holds no master key: 64 hexadecimal digits are expected", path = .0.display())]
     MasterKey(PathBuf),
+    #[error(transparent)]
+    Hook(#[from] WeakHookSecret),
+    #[error("the files of signals cannot be used:\n  - {}", .0.join("\n  - "))]
+    Signals(Vec<String>),
     #[error("the hub could not start")]
     Start(#[from] StartError),
 }
@@ -52,6 +59,11 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_seconds(unix_seconds())
     }
+}
+
+/// The time by the machine's clock.
+pub(crate) fn now() -> Timestamp {
+    SystemClock.now()
 }
 
 fn unix_seconds() -> u64 {
@@ -75,21 +87,57 @@ pub(crate) struct Hub {
     pub(crate) store: Arc<SqliteStore>,
 }
 
-/// Open the data folder and put the hub together. Makes what is missing.
+/// Take the configured issuer over for the data folder, whatever it was before (MCP-07). Returns
+/// the old one if it was another.
+pub(crate) async fn accept_issuer(config: &Checked) -> Result<Option<String>, WiringError> {
+    make_folder(&config.data_dir)?;
+    let store = open_database(config)?;
+    let replaced = vestibule_engine::accept_issuer(&store, &config.issuer, SystemClock.now()).await;
+    store.close().await;
+    replaced.map_err(|source| database_error(config, source))
+}
+
+/// The issuer that the data folder belongs to, if there is one yet; changes nothing.
+pub(crate) fn kept_issuer(config: &Checked) -> Result<Option<String>, WiringError> {
+    vestibule_store_sqlite::peek_issuer(&config.database)
+        .map_err(|source| database_error(config, source))
+}
+
+fn open_database(config: &Checked) -> Result<SqliteStore, WiringError> {
+    SqliteStore::open(&config.database, SqliteOptions::default())
+        .map_err(|source| database_error(config, source))
+}
+
+fn database_error(config: &Checked, source: StoreError) -> WiringError {
+    WiringError::Database {
+        path: config.database.clone(),
+        source,
+    }
+}
+
+/// Open the data folder and put a hub together that an admin asks and tells: it judges nobody's
+/// request, so it reads no files of signals and asks nobody for a score. Makes what is missing.
 pub(crate) async fn assemble(config: &Checked) -> Result<Hub, WiringError> {
+    put_together(config, SignalFiles::default(), false).await
+}
+
+/// The same with everything that requests are judged by.
+pub(crate) async fn assemble_to_decide(config: &Checked) -> Result<Hub, WiringError> {
+    let signals = config.signals.read().map_err(WiringError::Signals)?;
+    put_together(config, signals, true).await
+}
+
+async fn put_together(
+    config: &Checked,
+    signals: SignalFiles,
+    judges: bool,
+) -> Result<Hub, WiringError> {
     make_folder(&config.data_dir)?;
     let master_key = master_key(&config.master_key_file)?;
-    let store =
-        SqliteStore::open(&config.database, SqliteOptions::default()).map_err(|source| {
-            WiringError::Database {
-                path: config.database.clone(),
-                source,
-            }
-        })?;
-    let store = Arc::new(store);
+    let store = Arc::new(open_database(config)?);
     let fetcher = Arc::new(Fetcher::new(fetch_settings(config)?)?);
     let documents = Resolver::new(
-        fetcher,
+        Arc::clone(&fetcher),
         ResolverSettings {
             redirect_policy: config.redirect_policy.clone(),
             limits_enabled: config.limits_enabled,
@@ -97,17 +145,26 @@ pub(crate) async fn assemble(config: &Checked) -> Result<Hub, WiringError> {
         },
         unix_seconds,
     );
+    let scores = match &config.score_hook {
+        Some(hook) if judges => Some(scores(hook, Arc::clone(&fetcher))?),
+        _ => None,
+    };
     let engine = Engine::start(EngineParts {
         store: store.clone(),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         documents: Arc::new(documents),
+        signals,
+        scores,
+        domains: Arc::new(FetchDomains(fetcher)),
         config: EngineConfig {
             issuer: config.issuer.clone(),
             resources: config.resources.clone(),
             master_key,
             redirect_policy: config.redirect_policy.clone(),
             loopback_origins: config.loopback_origins.clone(),
+            origin_as_resource: config.origin_as_resource,
+            access_token_algs: config.access_token_algs.clone(),
             first_dcr: config.dcr,
             first_cimd: config.cimd,
             limits_enabled: config.limits_enabled,
@@ -116,6 +173,17 @@ pub(crate) async fn assemble(config: &Checked) -> Result<Hub, WiringError> {
     })
     .await?;
     Ok(Hub { engine, store })
+}
+
+fn scores(hook: &HookSettings, fetcher: Arc<Fetcher>) -> Result<Scores, WiringError> {
+    let HookSettings {
+        url,
+        secret,
+        deadline,
+    } = hook.clone();
+    let clock = Arc::new(SystemClock);
+    let hook = HttpScoreHook::new(fetcher, clock, url, secret, deadline)?;
+    Ok(Scores::new(Arc::new(hook), deadline))
 }
 
 fn fetch_settings(config: &Checked) -> Result<FetchSettings, WiringError> {

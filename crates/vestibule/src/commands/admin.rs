@@ -1,39 +1,23 @@
-//! `client`, `initial-token`, `resource`, `settings`: what an admin does from a shell. Works beside
-//! a running hub; it follows within a second.
+//! `client`, `initial-token`, `resource`: what an admin does from a shell. Works beside a running
+//! hub; it follows within a second.
 
 use std::{process::ExitCode, time::Duration};
 
 use clap::{Args, Subcommand};
-use vestibule_engine::{NewCredentials, NewInitialToken, SettingsChange};
-use vestibule_protocol::{
-    audit::Actor,
-    resource_indicator::ResourceUri,
-    scope::ScopeSet,
-    trust::{CimdMode, DcrMode},
-};
+use vestibule_engine::{NewCredentials, NewInitialToken};
+use vestibule_protocol::{resource_indicator::ResourceUri, scope::ScopeSet};
 use vestibule_store::{ClientStore as _, SettingsStore as _};
 
-use super::{ConfigArgs, Failure};
-use crate::wiring::{self, Hub};
-
-fn actor() -> Actor {
-    Actor::Admin("command line".to_owned())
-}
+use super::{
+    ConfigArgs, Failure, actor, with_hub,
+    words::{self, WordAction},
+};
+use crate::wiring::Hub;
 
 fn show_once(made: &NewCredentials) {
     println!("client_id     {}", made.client_id);
     println!("client_secret {}", made.client_secret.expose());
     println!("The secret is shown this once; only its hash is kept.");
-}
-
-async fn with_hub<F>(config: &ConfigArgs, work: impl FnOnce(Hub) -> F) -> Result<ExitCode, Failure>
-where
-    F: Future<Output = Result<Hub, Failure>>,
-{
-    let hub = wiring::assemble(&config.checked()?).await?;
-    let hub = work(hub).await?;
-    hub.store.close().await;
-    Ok(ExitCode::SUCCESS)
 }
 
 #[derive(Args)]
@@ -65,6 +49,8 @@ enum ClientAction {
         /// Its `client_id`
         client_id: String,
     },
+    #[command(flatten)]
+    Word(WordAction),
 }
 
 impl ClientCommand {
@@ -87,6 +73,7 @@ impl ClientCommand {
                     }
                     println!("Removed; its tokens are refused from now on.");
                 }
+                ClientAction::Word(action) => words::run(&hub, action).await?,
             }
             Ok(hub)
         })
@@ -242,75 +229,6 @@ impl ResourceCommand {
         with_hub(&self.config, |hub| async move {
             let uri = ResourceUri::parse(&uri)?;
             show_once(&hub.engine.add_resource_server(&uri, actor()).await?);
-            Ok(hub)
-        })
-        .await
-    }
-}
-
-#[derive(Args)]
-pub(crate) struct SettingsCommand {
-    #[command(flatten)]
-    config: ConfigArgs,
-    #[command(subcommand)]
-    action: SettingsAction,
-}
-
-#[derive(Subcommand)]
-enum SettingsAction {
-    /// Let apps identify themselves by a metadata document: off, listed, open
-    Cimd {
-        /// off, listed or open
-        mode: String,
-    },
-    /// Replace the list of exact ids that `cimd listed` lets in
-    CimdListed {
-        /// Exact `client_id` URLs
-        ids: Vec<String>,
-    },
-    /// Let apps register themselves: off, approval, token, open
-    Dcr {
-        /// off, approval, token or open
-        mode: String,
-    },
-    /// How many seconds a repeat of the last refresh token is answered alike, 0 to 300
-    RefreshGrace {
-        /// Seconds
-        seconds: u64,
-    },
-    /// Show today's settings
-    Show,
-}
-
-impl SettingsCommand {
-    pub(super) async fn run(self) -> Result<ExitCode, Failure> {
-        let action = self.action;
-        with_hub(&self.config, |hub| async {
-            let change = match action {
-                SettingsAction::Show => None,
-                SettingsAction::Cimd { mode } => Some(SettingsChange::Cimd(
-                    CimdMode::parse(&mode).ok_or("the CIMD door is off, listed or open")?,
-                )),
-                SettingsAction::Dcr { mode } => Some(SettingsChange::Dcr(
-                    DcrMode::parse(&mode).ok_or("the DCR door is off, approval, token or open")?,
-                )),
-                SettingsAction::CimdListed { ids } => Some(SettingsChange::CimdListed(ids)),
-                SettingsAction::RefreshGrace { seconds } => {
-                    Some(SettingsChange::RefreshGraceSeconds(seconds))
-                }
-            };
-            if let Some(change) = change {
-                let seq = hub.engine.settings().seq;
-                hub.engine.change_settings(change, seq, actor()).await?;
-            }
-            let settings = hub.engine.settings();
-            println!("dcr            {}", settings.dcr.as_str());
-            println!("cimd           {}", settings.cimd.as_str());
-            println!("cimd-listed    {} ids", settings.cimd_listed.len());
-            println!("refresh-grace  {} s", settings.refresh_grace_seconds);
-            if (settings.dcr, settings.cimd) == (DcrMode::Off, CimdMode::Off) {
-                println!("warning: both doors are closed, so no new app can connect; those that have a grant go on");
-            }
             Ok(hub)
         })
         .await

@@ -1,11 +1,16 @@
-//! `check-config` and `routes`: what can be said without starting anything.
+//! `check-config` and `routes`: what can be said without starting anything. Of the data folder only the
+//! issuer is looked at.
 
 use std::process::ExitCode;
 
 use clap::Args;
+use vestibule_engine::StartError;
 
 use super::{ConfigArgs, Failure};
-use crate::config::{Checked, reference};
+use crate::{
+    config::{Checked, reference},
+    wiring,
+};
 
 /// Check the configuration.
 #[derive(Args)]
@@ -42,6 +47,17 @@ impl CheckConfig {
         }
         for warning in &checked.warnings {
             println!("warning: {warning}");
+        }
+        let configured = checked.issuer.as_str();
+        match wiring::kept_issuer(&checked) {
+            Ok(Some(kept)) if kept != configured => {
+                let configured = configured.to_owned();
+                return Err(StartError::Issuer { kept, configured }.into());
+            }
+            Ok(_) => {}
+            Err(failure) => {
+                println!("warning: the issuer of the data folder is not known: {failure}");
+            }
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -1,10 +1,19 @@
 //! The command line. One file per command; here is the tree and what `--help` teaches.
 
 mod admin;
+mod approvals;
+mod catalogue;
 mod check_config;
 mod demo;
+mod keys;
+mod migrate;
+mod policy;
 mod serve;
+mod settings;
+mod show;
 mod user;
+mod verify;
+mod words;
 
 use std::{
     io::{self, Read as _},
@@ -13,11 +22,19 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
-use vestibule_protocol::secret::Secret;
+use vestibule_protocol::{audit::Actor, secret::Secret};
 
-use crate::config::{self, Checked, Loaded};
+use crate::{
+    config::{self, Checked, Loaded},
+    wiring::{self, Hub},
+};
 
 type Failure = Box<dyn std::error::Error>;
+
+/// Who acts, in the trail and in lists.
+const ADMIN: &str = "command line";
+/// Versions of a document that are listed: as many as are kept.
+const VERSIONS_SHOWN: usize = 200;
 
 /// An identity hub for AI agents and MCP servers: OAuth 2.1 and OpenID Connect, with Dynamic
 /// Client Registration and Client ID Metadata Documents, each by a toggle.
@@ -42,38 +59,56 @@ pub(crate) struct ConfigArgs {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Decide about apps that wait for an administrator
+    Approvals(approvals::ApprovalsCommand),
+    /// Known clients: show, verify and replace the signed list of them
+    Catalogue(catalogue::CatalogueCommand),
     /// Read the configuration, say what is wrong with it, and exit
     CheckConfig(check_config::CheckConfig),
-    /// Make, list and remove stored clients
+    /// Make, list and remove stored clients; vouch for clients and block them
     Client(admin::ClientCommand),
     /// Play the whole story on this machine: both doors, consent, a tool call
     Demo(demo::Demo),
     /// Tokens that let their holder register while the DCR door says `token`
     InitialToken(admin::InitialTokenCommand),
+    /// List keys, and rotate them while the hub runs
+    Keys(keys::KeysCommand),
+    /// Move people from a vendor's registered clones to its one document client
+    MigrateClients(migrate::MigrateCommand),
+    /// The policies that judge clients: read, check, test, try, change
+    Policy(policy::PolicyCommand),
     /// Credentials for resource servers that introspect tokens
     Resource(admin::ResourceCommand),
     /// List every route of the server
     Routes(check_config::Routes),
     /// Run the hub
     Serve(serve::Serve),
-    /// Show and change live settings, such as the two doors
-    Settings(admin::SettingsCommand),
+    /// Show and change live settings: doors, lists, limits, the power table
+    Settings(settings::SettingsCommand),
     /// Make, list and change local accounts
     User(user::UserCommand),
+    /// Let a client's owner prove that a domain is theirs
+    Verify(verify::VerifyCommand),
 }
 
 /// Run one command.
 pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
+        Command::Approvals(command) => on_runtime(command.run()),
+        Command::Catalogue(command) => on_runtime(command.run()),
         Command::CheckConfig(command) => command.run(),
         Command::Client(command) => on_runtime(command.run()),
         Command::Demo(command) => on_runtime(command.run()),
         Command::InitialToken(command) => on_runtime(command.run()),
+        Command::Keys(command) => on_runtime(command.run()),
+        Command::MigrateClients(command) => on_runtime(command.run()),
+        Command::Policy(command) => on_runtime(command.run()),
         Command::Resource(command) => on_runtime(command.run()),
         Command::Routes(command) => Ok(command.run()),
         Command::Serve(command) => on_runtime(command.run()),
         Command::Settings(command) => on_runtime(command.run()),
         Command::User(command) => on_runtime(command.run()),
+        Command::Verify(command) => on_runtime(command.run()),
     }
 }
 
@@ -106,4 +141,19 @@ fn secret_from_stdin() -> Result<Secret<String>, Failure> {
         return Err("standard input was empty".into());
     }
     Ok(Secret::new(line.to_owned()))
+}
+
+fn actor() -> Actor {
+    Actor::Admin(ADMIN.to_owned())
+}
+
+/// Do something with a hub that serves nobody, and close it.
+async fn with_hub<F>(config: &ConfigArgs, work: impl FnOnce(Hub) -> F) -> Result<ExitCode, Failure>
+where
+    F: Future<Output = Result<Hub, Failure>>,
+{
+    let hub = wiring::assemble(&config.checked()?).await?;
+    let hub = work(hub).await?;
+    hub.store.close().await;
+    Ok(ExitCode::SUCCESS)
 }

@@ -9,14 +9,26 @@ use vestibule_server::{App, HttpSettings};
 use super::{ConfigArgs, Failure};
 use crate::{
     config::Checked,
+    signal_files::Watch,
     wiring::{self, Hub},
 };
+
+/// What a change of the issuer costs, in the log of whoever asked for it.
+const ISSUER_TAKEN_OVER: &str = "the issuer was changed. Nothing was revoked, but this stops \
+    working: access, refresh and ID tokens of before; registrations that nobody has approved yet, \
+    with their secrets; pages and pushed requests that are open now. Apps know this hub by its old \
+    name and have to connect anew; MCP servers have to be told the new issuer. Stored clients, \
+    accounts and settings stay";
 
 /// Run the hub.
 #[derive(Args)]
 pub(crate) struct Serve {
     #[command(flatten)]
     config: ConfigArgs,
+    /// Go on with the configured issuer where the data folder belongs to another one. Clients keep
+    /// what they registered by issuer: they all have to connect anew
+    #[arg(long)]
+    accept_new_issuer: bool,
 }
 
 impl Serve {
@@ -26,13 +38,20 @@ impl Serve {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        let hub = wiring::assemble(&config).await?;
+        if self.accept_new_issuer
+            && let Some(old) = wiring::accept_issuer(&config).await?
+        {
+            tracing::warn!(%old, new = config.issuer.as_str(), "{ISSUER_TAKEN_OVER}");
+        }
+        // Before they are read, so that no change in between is missed.
+        let watch = Watch::new(config.signals.clone());
+        let hub = wiring::assemble_to_decide(&config).await?;
         let listener = TcpListener::bind(config.listen)
             .await
             .map_err(|failure| format!("cannot listen on {}: {failure}", config.listen))?;
         tracing::info!(issuer = config.issuer.as_str(), listen = %config.listen, "serving");
         show_setup_link(&hub, &config).await?;
-        let running = Running::start(&hub, listener, &config);
+        let running = Running::start(&hub, listener, &config, watch);
         shutdown_signal().await;
         tracing::info!("shutting down: open requests are answered first");
         running.stop().await?;
@@ -44,13 +63,14 @@ impl Serve {
 /// A hub that serves in the background.
 pub(crate) struct Running {
     background: JoinHandle<()>,
+    signals: JoinHandle<()>,
     server: JoinHandle<std::io::Result<()>>,
     stop: tokio::sync::oneshot::Sender<()>,
 }
 
 impl Running {
     /// Serve on this listener.
-    pub(crate) fn start(hub: &Hub, listener: TcpListener, config: &Checked) -> Self {
+    pub(crate) fn start(hub: &Hub, listener: TcpListener, config: &Checked, watch: Watch) -> Self {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let settings = HttpSettings::new(&config.issuer, config.trusted_proxies.clone());
         let app = App::new(hub.engine.clone(), settings.clone());
@@ -60,8 +80,10 @@ impl Running {
             let _ = stopped.await;
         }));
         let background = tokio::spawn(Arc::clone(&hub.engine).run_background());
+        let signals = tokio::spawn(watch.follow(Arc::clone(&hub.engine)));
         Self {
             background,
+            signals,
             server,
             stop,
         }
@@ -72,6 +94,7 @@ impl Running {
         drop(self.stop);
         self.server.await??;
         self.background.abort();
+        self.signals.abort();
         Ok(())
     }
 }

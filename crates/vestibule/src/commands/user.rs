@@ -3,10 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use vestibule_protocol::audit::Actor;
 use vestibule_store::UserStore as _;
 
-use super::{ConfigArgs, Failure, secret_from_stdin};
+use super::{ConfigArgs, Failure, actor, secret_from_stdin};
 use crate::wiring;
 
 #[derive(Args)]
@@ -100,10 +99,6 @@ impl UserCommand {
         hub.store.close().await;
         Ok(ExitCode::SUCCESS)
     }
-}
-
-fn actor() -> Actor {
-    Actor::Admin("command line".to_owned())
 }
 
 async fn set_disabled(hub: &wiring::Hub, name: &str, disabled: bool) -> Result<(), Failure> {

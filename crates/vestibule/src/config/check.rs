@@ -8,15 +8,23 @@ use std::{
 };
 
 use ipnet::IpNet;
+use vestibule_engine::{AccessTokenAlg, AccessTokenAlgs, SCORE_DEADLINE_MAX};
+use vestibule_fetch::OperatorUrl;
+use vestibule_jwt::JwkSet;
 use vestibule_protocol::{
     issuer::Issuer,
     redirect_uri::RedirectPolicy,
     resource_indicator::{ResourceSpec, ResourceUri, Resources},
     scope::{Access, Scope, ScopeSpec},
+    secret::Secret,
     trust::{CimdMode, DcrMode},
 };
 
-use super::{Config, Loaded};
+use super::{Config, Loaded, ScoreHook};
+use crate::signal_files::SignalPaths;
+
+/// Shortest secret of the score hook, in bytes.
+const HOOK_SECRET_BYTES_MIN: usize = 16;
 
 /// The configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -56,12 +64,26 @@ pub(crate) struct Checked {
     pub(crate) denied_addresses: Vec<IpNet>,
     pub(crate) fetch_deadline: Duration,
     pub(crate) limits_enabled: bool,
+    pub(crate) access_token_algs: AccessTokenAlgs,
+    pub(crate) origin_as_resource: bool,
     pub(crate) redirect_policy: RedirectPolicy,
     pub(crate) json_logs: bool,
     pub(crate) log_filter: String,
+    pub(crate) signals: SignalPaths,
+    pub(crate) score_hook: Option<HookSettings>,
+    /// Keys of whoever may sign a catalogue.
+    pub(crate) catalogue_keys: JwkSet,
     pub(crate) resources: Resources,
     /// What is odd but works.
     pub(crate) warnings: Vec<String>,
+}
+
+/// The third-party risk score.
+#[derive(Clone)]
+pub(crate) struct HookSettings {
+    pub(crate) url: OperatorUrl,
+    pub(crate) secret: Secret<Vec<u8>>,
+    pub(crate) deadline: Duration,
 }
 
 /// Collects problems.
@@ -73,6 +95,14 @@ impl Problems {
         result
             .map_err(|failure| self.0.push(format!("{what}: {failure}")))
             .ok()
+    }
+
+    fn algorithm(&mut self, key: &str, name: &str) -> Option<AccessTokenAlg> {
+        let known = AccessTokenAlg::parse(name);
+        self.take(
+            key,
+            known.ok_or_else(|| format!("`{name}` is not ES256, EdDSA or RS256")),
+        )
     }
 
     fn nets(&mut self, key: &str, values: &[String]) -> Vec<IpNet> {
@@ -140,12 +170,39 @@ impl Checked {
                 .0
                 .push("fetch.deadline_seconds: 1 to 30".to_owned());
         }
-        let resources = resources(config, &mut problems, &mut warnings);
+        let signals = SignalPaths::of(&config.signals, base);
+        if let Err(found) = signals.read() {
+            problems.0.extend(found);
+        }
+        let score_hook = hook(&config.signals.score_hook, base, &mut problems);
+        let keys = catalogue_keys(&config.catalogue.trusted_keys);
+        let catalogue_keys = problems.take("catalogue.trusted_keys", keys);
+        let usual = problems.algorithm("tokens.access_token_alg", &config.tokens.access_token_alg);
+        let mut algs = AccessTokenAlgs {
+            usual: usual.unwrap_or_default(),
+            of_resources: Vec::new(),
+        };
+        let resources = resources(config, &mut algs, &mut problems, &mut warnings);
         let trusted_proxies = problems.nets("http.trusted_proxies", &config.http.trusted_proxies);
         let denied_addresses =
             problems.nets("fetch.denied_addresses", &config.fetch.denied_addresses);
-        let (Some(issuer), Some(listen), Some(database), Some(dcr), Some(cimd), true) =
-            (issuer, listen, database, dcr, cimd, problems.0.is_empty())
+        let (
+            Some(issuer),
+            Some(listen),
+            Some(database),
+            Some(dcr),
+            Some(cimd),
+            Some(catalogue_keys),
+            true,
+        ) = (
+            issuer,
+            listen,
+            database,
+            dcr,
+            cimd,
+            catalogue_keys,
+            problems.0.is_empty(),
+        )
         else {
             return Err(ConfigError::Invalid(problems.0));
         };
@@ -171,6 +228,8 @@ impl Checked {
             denied_addresses,
             fetch_deadline: Duration::from_secs(config.fetch.deadline_seconds),
             limits_enabled: config.limits.enabled,
+            access_token_algs: algs,
+            origin_as_resource: config.quirks.origin_as_resource,
             redirect_policy: match &config.redirects.private_schemes {
                 None => RedirectPolicy::default(),
                 Some(schemes) => RedirectPolicy {
@@ -179,6 +238,9 @@ impl Checked {
             },
             json_logs: config.log.format == "json",
             log_filter: config.log.filter.clone(),
+            signals,
+            score_hook,
+            catalogue_keys,
             resources,
             warnings,
         })
@@ -195,7 +257,69 @@ fn database_path(url: &str, data_dir: &Path) -> Result<PathBuf, String> {
     }
 }
 
-fn resources(config: &Config, problems: &mut Problems, warnings: &mut Vec<String>) -> Resources {
+/// The hook, if one is configured and usable.
+fn hook(written: &ScoreHook, base: &Path, problems: &mut Problems) -> Option<HookSettings> {
+    let most = u64::try_from(SCORE_DEADLINE_MAX.as_millis()).unwrap_or(u64::MAX);
+    if !(1..=most).contains(&written.deadline_ms) {
+        let problem = format!("signals.score_hook.deadline_ms: 1 to {most}");
+        problems.0.push(problem);
+    }
+    let (url, file) = match (&written.url, &written.secret_file) {
+        (None, None) => return None,
+        (Some(url), Some(file)) => (url, base.join(file)),
+        (Some(_), None) | (None, Some(_)) => {
+            let problem = "signals.score_hook: `url` and `secret_file` belong together";
+            problems.0.push(problem.to_owned());
+            return None;
+        }
+    };
+    let parsed = OperatorUrl::parse(url).map_err(|failure| format!("`{url}`: {failure}"));
+    let url = problems.take("signals.score_hook.url", parsed);
+    let secret = problems.take("signals.score_hook.secret_file", hook_secret(&file));
+    Some(HookSettings {
+        url: url?,
+        secret: secret?,
+        deadline: Duration::from_millis(written.deadline_ms),
+    })
+}
+
+fn hook_secret(file: &Path) -> Result<Secret<Vec<u8>>, String> {
+    let shown = file.display();
+    let mut bytes =
+        std::fs::read(file).map_err(|failure| format!("{shown} cannot be read: {failure}"))?;
+    while bytes.pop_if(|last| matches!(last, b'\n' | b'\r')).is_some() {}
+    if bytes.len() < HOOK_SECRET_BYTES_MIN {
+        return Err(format!(
+            "{shown} holds {} bytes; a secret has at least {HOOK_SECRET_BYTES_MIN}",
+            bytes.len()
+        ));
+    }
+    Ok(Secret::new(bytes))
+}
+
+/// As a set of keys without names, so that a signature finds its key whatever its header calls it.
+fn catalogue_keys(texts: &[String]) -> Result<JwkSet, String> {
+    for text in texts {
+        JwkSet::parse(ed25519_set(std::slice::from_ref(text)).as_bytes()).map_err(|_| {
+            format!("`{text}` is not a public Ed25519 key: base64url of 32 bytes is expected")
+        })?;
+    }
+    JwkSet::parse(ed25519_set(texts).as_bytes()).map_err(|failure| failure.to_string())
+}
+
+fn ed25519_set(texts: &[String]) -> String {
+    let keys = texts
+        .iter()
+        .map(|text| serde_json::json!({"kty": "OKP", "crv": "Ed25519", "x": text}));
+    serde_json::json!({ "keys": keys.collect::<Vec<_>>() }).to_string()
+}
+
+fn resources(
+    config: &Config,
+    algs: &mut AccessTokenAlgs,
+    problems: &mut Problems,
+    warnings: &mut Vec<String>,
+) -> Resources {
     let mut specs: Vec<ResourceSpec> = Vec::new();
     for (index, resource) in config.resources.iter().enumerate() {
         let at = format!("resources[{index}]");
@@ -208,6 +332,11 @@ fn resources(config: &Config, problems: &mut Problems, warnings: &mut Vec<String
             problems
                 .0
                 .push(format!("{at}: `{}` is there twice", resource.uri));
+        }
+        if let Some(name) = &resource.access_token_alg
+            && let Some(alg) = problems.algorithm(&format!("{at}.access_token_alg"), name)
+        {
+            algs.of_resources.push((uri.clone(), alg));
         }
         let mut scopes = Vec::new();
         for scope in &resource.scopes {
@@ -283,6 +412,9 @@ mod tests {
             ("listen = \"nowhere\"", "listen"),
             ("doors.dcr = \"ajar\"", "doors.dcr"),
             ("database.url = \"postgres://db\"", "SQLite"),
+            ("tokens.access_token_alg = \"none\"", "tokens.access_token_alg: `none`"),
+            ("tokens.access_token_alg = \"HS256\"", "tokens.access_token_alg: `HS256`"),
+            ("[[resources]]\nuri = \"https://a.example/m\"\nname = \"A\"\naccess_token_alg = \"PS256\"", "resources[0].access_token_alg"),
             ("http.trusted_proxies = [\"10.0.0.0/99\"]", "trusted_proxies"),
             ("[[resources]]\nuri = \"https://a.example/#x\"\nname = \"A\"", "resources[0]"),
             ("[[resources]]\nuri = \"https://a.example/m\"\nname = \"A\"\nscopes = [{name=\"x\",description=\"\",access=\"all\"}]", "read, write or destructive"),
@@ -291,6 +423,44 @@ mod tests {
             let found = problems_of(text);
             assert!(found.contains(expected), "{text}: {found}");
         }
+    }
+
+    /// What a file or key is wrong about is said with its place.
+    #[test]
+    fn signals_that_cannot_be_used_are_refused_with_their_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let list = file("list.txt", "192.0.2.0/24\n# fine\n192.0.2.1/24\n");
+        let geo = file("geo.mmdb", "not a database");
+        let short = file("short", "0123456789abcde\n");
+        let good = file("good", "0123456789abcdef\n");
+        #[rustfmt::skip]
+        let rows = [
+            (format!("signals.listed_files = [\"{list}\"]"), "line 3"),
+            (format!("signals.reputation_files = [\"{list}\"]"), "signals.reputation_files"),
+            ("signals.listed_files = [\"gone.txt\"]".to_owned(), "cannot be read"),
+            (format!("signals.country_file = \"{geo}\""), "MaxMind"),
+            (format!("signals.asn_file = \"{geo}\""), "signals.asn_file"),
+            ("signals.score_hook.url = \"https://risk.example/\"".to_owned(), "belong together"),
+            (format!("signals.score_hook = {{ url = \"http://risk.example/\", secret_file = \"{good}\" }}"), "signals.score_hook.url"),
+            (format!("signals.score_hook = {{ url = \"https://risk.example/\", secret_file = \"{short}\" }}"), "holds 15 bytes"),
+            (format!("signals.score_hook = {{ url = \"https://risk.example/\", secret_file = \"{good}\", deadline_ms = 2001 }}"), "1 to 2000"),
+            ("catalogue.trusted_keys = [\"AAAA\"]".to_owned(), "`AAAA` is not a public Ed25519 key"),
+        ];
+        for (text, expected) in rows {
+            let found = problems_of(&text);
+            assert!(found.contains(expected), "{text}: {found}");
+        }
+        let right = format!(
+            "signals.score_hook = {{ url = \"http://127.0.0.1:1/\", secret_file = \"{good}\" }}"
+        );
+        let hook = checked(&right).ok().unwrap().score_hook.unwrap();
+        assert_eq!(hook.secret.expose().as_slice(), b"0123456789abcdef");
+        assert_eq!(hook.deadline, Duration::from_millis(300));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use check::{Checked, ConfigError};
+pub(crate) use check::{Checked, ConfigError, HookSettings};
 
 /// `vestibule.toml`, as written.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -27,8 +27,12 @@ pub(crate) struct Config {
     pub(crate) doors: Doors,
     pub(crate) fetch: Fetch,
     pub(crate) limits: Limits,
+    pub(crate) tokens: Tokens,
+    pub(crate) quirks: Quirks,
     pub(crate) redirects: Redirects,
     pub(crate) log: Log,
+    pub(crate) signals: Signals,
+    pub(crate) catalogue: Catalogue,
     pub(crate) resources: Vec<Resource>,
 }
 
@@ -66,6 +70,18 @@ pub(crate) struct Limits {
     pub(crate) enabled: bool,
 }
 
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Tokens {
+    pub(crate) access_token_alg: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Quirks {
+    pub(crate) origin_as_resource: bool,
+}
+
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Redirects {
@@ -79,6 +95,30 @@ pub(crate) struct Log {
     pub(crate) filter: String,
 }
 
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Signals {
+    pub(crate) listed_files: Vec<PathBuf>,
+    pub(crate) reputation_files: Vec<PathBuf>,
+    pub(crate) country_file: Option<PathBuf>,
+    pub(crate) asn_file: Option<PathBuf>,
+    pub(crate) score_hook: ScoreHook,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ScoreHook {
+    pub(crate) url: Option<String>,
+    pub(crate) secret_file: Option<PathBuf>,
+    pub(crate) deadline_ms: u64,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Catalogue {
+    pub(crate) trusted_keys: Vec<String>,
+}
+
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Resource {
@@ -86,6 +126,7 @@ pub(crate) struct Resource {
     pub(crate) name: String,
     #[serde(default)]
     pub(crate) default: bool,
+    pub(crate) access_token_alg: Option<String>,
     #[serde(default)]
     pub(crate) scopes: Vec<Scope>,
 }
@@ -112,8 +153,12 @@ impl Default for Config {
             doors: Doors::default(),
             fetch: Fetch::default(),
             limits: Limits::default(),
+            tokens: Tokens::default(),
+            quirks: Quirks::default(),
             redirects: Redirects::default(),
             log: Log::default(),
+            signals: Signals::default(),
+            catalogue: Catalogue::default(),
             resources: Vec::new(),
         }
     }
@@ -153,11 +198,29 @@ impl Default for Limits {
     }
 }
 
+impl Default for Tokens {
+    fn default() -> Self {
+        Self {
+            access_token_alg: "ES256".to_owned(),
+        }
+    }
+}
+
 impl Default for Log {
     fn default() -> Self {
         Self {
             format: "human".to_owned(),
             filter: "info".to_owned(),
+        }
+    }
+}
+
+impl Default for ScoreHook {
+    fn default() -> Self {
+        Self {
+            url: None,
+            secret_file: None,
+            deadline_ms: 300,
         }
     }
 }

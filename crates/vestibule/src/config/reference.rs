@@ -16,7 +16,7 @@ pub(crate) struct Described {
 /// All options, in the order of the file.
 #[rustfmt::skip]
 pub(crate) const OPTIONS: &[Described] = &[
-    Described { key: "issuer", default: "\"http://127.0.0.1:9400\"", text: "The one name of this hub, byte for byte in metadata, `iss` and tokens. An `https` URL without trailing slash, query or fragment; `http` only for a loopback host. Never change it once clients know it: they keep what they registered by issuer." },
+    Described { key: "issuer", default: "\"http://127.0.0.1:9400\"", text: "The one name of this hub, byte for byte in metadata, `iss` and tokens. An `https` URL without trailing slash, query or fragment; `http` only for a loopback host. Never change it once clients know it: they keep what they registered by issuer. The first start keeps it in the database, and with another one the hub does not start, unless `vestibule serve --accept-new-issuer` says so." },
     Described { key: "listen", default: "\"127.0.0.1:9400\"", text: "Address and port to listen on. TLS ends in a reverse proxy in front." },
     Described { key: "data_dir", default: "the file's folder, or `vestibule-data` without a file", text: "Where database and master key live. Made with mode 0700." },
     Described { key: "master_key_file", default: "`master.key` in the data folder", text: "File with the key that wraps signing and sealing keys in the database: 64 hexadecimal digits. Made at first start with mode 0600. Back it up apart from the database: without it nothing in the database can sign." },
@@ -29,10 +29,20 @@ pub(crate) const OPTIONS: &[Described] = &[
     Described { key: "fetch.denied_addresses", default: "[]", text: "Networks (CIDR) that are never connected to, beside all special-purpose ranges and the cloud metadata services." },
     Described { key: "fetch.deadline_seconds", default: "5", text: "One deadline for name, connection, TLS, headers and body together." },
     Described { key: "limits.enabled", default: "true", text: "Limits on floods and guesses. `false` only with a loopback issuer, for tests and benchmarks." },
+    Described { key: "tokens.access_token_alg", default: "\"ES256\"", text: "What access tokens are signed with: `ES256`, `EdDSA` or `RS256`. A key that is missing is made at the next start; tokens of before stay good. ID Tokens are RS256, or ES256 for a client that registered so." },
+    Described { key: "quirks.origin_as_resource", default: "false", text: "Take a bare origin (`https://host`) in `resource` for the single resource under it, as some releases of Claude Code send it. Its tokens are for that resource, not for the origin; each time is logged as a warning. An origin with several resources under it stays refused." },
     Described { key: "redirects.private_schemes", default: "a list of known editors", text: "Private-use redirect schemes without a dot that may be registered, such as `cursor`. Schemes with a dot may always." },
     Described { key: "log.format", default: "\"human\"", text: "`human` or `json`." },
     Described { key: "log.filter", default: "\"info\"", text: "`error`, `warn`, `info`, `debug`, or a tracing filter such as `vestibule_engine=debug`. Secrets are in none of them." },
-    Described { key: "resources", default: "[]", text: "The protected MCP servers: `[[resources]]` tables with `uri`, `name`, `default` (used when a client names none and there are several) and `scopes`, a list of `{ name, description, access = \"read\" | \"write\" | \"destructive\", default }`. Default scopes are given to clients that ask for none." },
+    Described { key: "signals.listed_files", default: "[]", text: "Text files of addresses and networks (CIDR), one a line, `#` begins a comment: policies see `source.listed`. Relative paths are relative to this file. These four kinds of files are read again within 5 s of a change; replace one by renaming. While one of them cannot be read, what was read before stays in force and the log says what is wrong." },
+    Described { key: "signals.reputation_files", default: "[]", text: "The same form: policies see `source.bad_reputation`." },
+    Described { key: "signals.country_file", default: "no file", text: "A file in MaxMind's format with countries: policies see `source.country`." },
+    Described { key: "signals.asn_file", default: "no file", text: "A file in MaxMind's format with autonomous systems: policies see `source.asn`." },
+    Described { key: "signals.score_hook.url", default: "no hook", text: "A service that scores requests, 0 (good) to 100 (bad): policies see `score`. `https`, or `http` for a loopback host. See [score-hook.md](score-hook.md)." },
+    Described { key: "signals.score_hook.secret_file", default: "no file", text: "File with the secret that requests to the hook are signed with: at least 16 bytes; line ends at its end do not count." },
+    Described { key: "signals.score_hook.deadline_ms", default: "300", text: "How long a person waits for the hook, 1 to 2000 milliseconds. Afterwards the score is missing." },
+    Described { key: "catalogue.trusted_keys", default: "[]", text: "Public Ed25519 keys that catalogues of known clients may be signed with: base64url of 32 bytes (the `x` of a JWK). At most 32. See [catalogue.md](catalogue.md)." },
+    Described { key: "resources", default: "[]", text: "The protected MCP servers: `[[resources]]` tables with `uri`, `name`, `default` (used when a client names none and there are several), `access_token_alg` (where this server takes another one than `tokens.access_token_alg`) and `scopes`, a list of `{ name, description, access = \"read\" | \"write\" | \"destructive\", default }`. Default scopes are given to clients that ask for none." },
 ];
 
 /// Whether the environment may set this key.
@@ -72,7 +82,16 @@ pub(crate) fn markdown() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Redirects};
+    use crate::config::{Config, Redirects, ScoreHook, Signals};
+
+    fn add_keys(table: &toml::Table, prefix: &str, keys: &mut Vec<String>) {
+        for (key, value) in table {
+            match value {
+                toml::Value::Table(inner) => add_keys(inner, &format!("{prefix}{key}."), keys),
+                _ => keys.push(format!("{prefix}{key}")),
+            }
+        }
+    }
 
     /// The table and the structs name the same keys.
     #[test]
@@ -83,17 +102,20 @@ mod tests {
             redirects: Redirects {
                 private_schemes: Some(vec![]),
             },
+            signals: Signals {
+                country_file: Some("c".into()),
+                asn_file: Some("a".into()),
+                score_hook: ScoreHook {
+                    url: Some("u".to_owned()),
+                    secret_file: Some("s".into()),
+                    ..ScoreHook::default()
+                },
+                ..Signals::default()
+            },
             ..Config::default()
         };
         let mut keys = Vec::new();
-        for (key, value) in &toml::Table::try_from(&full).unwrap() {
-            match value {
-                toml::Value::Table(inner) => {
-                    keys.extend(inner.keys().map(|name| format!("{key}.{name}")));
-                }
-                _ => keys.push(key.clone()),
-            }
-        }
+        add_keys(&toml::Table::try_from(&full).unwrap(), "", &mut keys);
         let mut described: Vec<_> = OPTIONS.iter().map(|option| option.key.to_owned()).collect();
         keys.sort();
         described.sort();

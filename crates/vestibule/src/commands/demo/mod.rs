@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     config::{self, Checked, Config, Loaded},
+    signal_files::Watch,
     wiring::{self, Hub},
 };
 
@@ -99,14 +100,19 @@ async fn set_the_stage(timeline: &mut timeline::Timeline) -> Result<Stage, Failu
         &hub_listener,
         &server,
     )?;
-    let hub = wiring::assemble(&config).await?;
+    let hub = wiring::assemble_to_decide(&config).await?;
     let issuer = config.issuer.as_str().to_owned();
     let password = random_password();
     let secret = Secret::new(password.clone());
     hub.engine
         .add_user(PERSON, secret, false, Actor::System)
         .await?;
-    let running = Running::start(&hub, hub_listener, &config);
+    let running = Running::start(
+        &hub,
+        hub_listener,
+        &config,
+        Watch::new(config.signals.clone()),
+    );
     timeline.step(
         "the hub",
         &[&issuer, "a data folder of its own, new keys, one account"],
@@ -159,6 +165,7 @@ fn configure(
             ..config::Fetch::default()
         },
         resources: vec![config::Resource {
+            access_token_alg: None,
             uri: server.to_owned(),
             name: "Demo MCP server".to_owned(),
             default: true,
