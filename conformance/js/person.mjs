@@ -5,6 +5,12 @@ const { HUB_USER, HUB_PASSWORD } = process.env;
 
 export class Person {
   cookies = new Map();
+  // Every page that was read, oldest first.
+  pages = [];
+  // Whether warnings are confirmed where a page asks for it.
+  confirms = false;
+  // What is done while an app waits for an administrator.
+  whileWaiting = async () => { throw new Error('the app waits for an administrator'); };
 
   async request(url, options = {}) {
     const headers = { accept: 'text/html', ...options.headers };
@@ -26,16 +32,27 @@ export class Person {
   async allow(url, { approve = true } = {}) {
     let answer = await this.request(url);
     let from = new URL(url);
-    for (let step = 0; step < 4; step += 1) {
+    for (let step = 0; step < 6; step += 1) {
       if (answer.status >= 300 && answer.status < 400) return new URL(answer.headers.get('location'));
       const html = await answer.text();
+      this.pages.push(html);
       const form = /<form method="post" action="([^"]+)">([\s\S]*?)<\/form>/.exec(html);
       if (!form) throw new Error(`no form on the page (${answer.status}): ${html}`);
+      if (form[1].endsWith('/waiting')) {
+        await this.whileWaiting();
+        // As a browser does: the page asks again by itself.
+        const [, again] = /url=(\S+)/.exec(answer.headers.get('refresh'));
+        from = new URL(again, from);
+        answer = await this.request(from);
+        continue;
+      }
       const fields = new URLSearchParams();
       for (const [tag] of form[2].matchAll(/<input[^>]*>/g)) {
         const name = attribute(tag, 'name');
         const type = attribute(tag, 'type');
         if (type === 'hidden' || (type === 'checkbox' && / checked/.test(tag))) {
+          fields.append(name, attribute(tag, 'value'));
+        } else if (name === 'confirmed' && this.confirms) {
           fields.append(name, attribute(tag, 'value'));
         } else if (name === 'username') fields.set(name, HUB_USER);
         else if (name === 'password') fields.set(name, HUB_PASSWORD);

@@ -102,9 +102,6 @@ pub async fn exchange(
     cookie: &str,
     body: &str,
 ) -> Option<Answer> {
-    let rest = url.strip_prefix("http://")?;
-    let (host, path) = rest.split_at(rest.find('/')?);
-    let mut stream = TcpStream::connect(host).await.ok()?;
     let media_type = if media_type.is_empty() {
         String::new()
     } else {
@@ -115,9 +112,18 @@ pub async fn exchange(
     } else {
         format!("cookie: {cookie}\r\n")
     };
+    let headers = format!("sec-fetch-site: same-origin\r\n{media_type}{cookie}");
+    exchange_with(method, url, &headers, body).await
+}
+
+/// Any method with any headers, whole lines.
+pub async fn exchange_with(method: &str, url: &str, headers: &str, body: &str) -> Option<Answer> {
+    let rest = url.strip_prefix("http://")?;
+    let (host, path) = rest.split_at(rest.find('/')?);
+    let mut stream = TcpStream::connect(host).await.ok()?;
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\nsec-fetch-site: same-origin\r\n\
-         {media_type}{cookie}content-length: {}\r\n\r\n{body}",
+        "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}\
+         content-length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(request.as_bytes()).await.ok()?;

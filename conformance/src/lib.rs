@@ -11,6 +11,7 @@
     reason = "what surprises a test should end it"
 )]
 
+pub mod agent;
 mod host;
 pub mod http;
 
@@ -205,6 +206,14 @@ scopes = [
     /// # Panics
     /// When it does not answer within 15 seconds.
     pub fn start_hub(&mut self) {
+        self.start_hub_with(&[]);
+    }
+
+    /// The same with more arguments.
+    ///
+    /// # Panics
+    /// When it does not answer within 15 seconds.
+    pub fn start_hub_with(&mut self, arguments: &[&str]) {
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -213,6 +222,7 @@ scopes = [
         let hub = Command::new(binary("vestibule"))
             .args(["serve", "--config"])
             .arg(self.config())
+            .args(arguments)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -279,6 +289,17 @@ scopes = [
     /// # Panics
     /// When it fails.
     pub fn command(&self, arguments: &[&str], input: &str) -> String {
+        let (succeeded, text) = self.try_command(arguments, input);
+        assert!(succeeded, "vestibule {arguments:?}: {text}");
+        text
+    }
+
+    /// The same for a command that may be refused; gives whether it succeeded and what it said,
+    /// the errors only if it did not.
+    ///
+    /// # Panics
+    /// When it cannot be run.
+    pub fn try_command(&self, arguments: &[&str], input: &str) -> (bool, String) {
         let mut child = Command::new(binary("vestibule"))
             .args(arguments)
             .arg("--config")
@@ -294,13 +315,32 @@ scopes = [
             .expect("it reads its input");
         drop(stdin);
         let output = child.wait_with_output().expect("it ends");
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success(),
-            "vestibule {arguments:?}: {text}{errors}"
-        );
-        text
+        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if !output.status.success() {
+            text.push_str(&String::from_utf8_lossy(&output.stderr));
+        }
+        (output.status.success(), text)
+    }
+
+    /// Give the hub another name in its configuration; it is not started again. Returns the old.
+    ///
+    /// # Panics
+    /// When the configuration cannot be written.
+    pub fn rename(&mut self, issuer: &str) -> String {
+        let old = std::mem::replace(&mut self.issuer, issuer.to_owned());
+        let line = |issuer: &str| format!("issuer = \"{issuer}\"");
+        self.reconfigure(&line(&old), &line(issuer));
+        old
+    }
+
+    /// Put something else in the place of a part of the configuration; the hub is not started again.
+    ///
+    /// # Panics
+    /// When the part is not there.
+    pub fn reconfigure(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(self.config()).expect("the configuration");
+        assert!(text.contains(from), "{text}");
+        fs::write(self.config(), text.replace(from, to)).expect("the configuration");
     }
 
     /// Run a script of `conformance/js` against this stage; gives its output.
@@ -308,12 +348,7 @@ scopes = [
     /// # Panics
     /// When it fails, or takes longer than two minutes.
     pub async fn node(&self, script: &str, arguments: &[&str]) -> String {
-        let folder = root().join("conformance/js");
-        assert!(
-            folder.join("node_modules").exists(),
-            "the packages of the real clients are missing: `cargo xtask setup` gets them"
-        );
-        self.script("node", &folder, script, arguments).await
+        self.script("node", &node_folder(), script, arguments).await
     }
 
     /// Run a script of `conformance/py`.
@@ -341,7 +376,8 @@ scopes = [
         script: &str,
         arguments: &[&str],
     ) -> String {
-        let child = tokio::process::Command::new(program)
+        let mut command = tokio::process::Command::new(program);
+        command
             .arg(script)
             .args(arguments)
             .current_dir(folder)
@@ -352,28 +388,66 @@ scopes = [
             .env("HUB_CLIENT_DOCUMENT", self.documents.url("agent.json"))
             .env("HUB_KEYED_DOCUMENT", self.documents.url("keyed.json"))
             .env("HUB_KEY_FILE", self.folder.path().join("client-key.pem"))
-            .env("HUB_SCREENSHOTS", root().join("target/screenshots"))
-            .env("NODE_EXTRA_CA_CERTS", self.folder.path().join("ca.pem"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap_or_else(|failure| panic!("{program} cannot be run: {failure}"));
-        let output = tokio::time::timeout(Duration::from_mins(2), child.wait_with_output());
-        let output = output
-            .await
-            .unwrap_or_else(|_| panic!("{script} took longer than two minutes"));
-        let output = output.expect("the script ends");
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let errors = String::from_utf8_lossy(&output.stderr);
+            .env("HUB_SCREENSHOTS", screenshots())
+            .env("NODE_EXTRA_CA_CERTS", self.folder.path().join("ca.pem"));
+        let (succeeded, said) = run(command, script).await;
         assert!(
-            output.status.success(),
-            "{script} {arguments:?} failed:\n{text}\n{errors}\nThe hub's log:\n{}",
+            succeeded,
+            "{script} {arguments:?} failed:\n{said}\nThe hub's log:\n{}",
             self.log()
         );
-        text
+        said
     }
+}
+
+/// Run a script of `conformance/js` that needs no hub; gives its output.
+///
+/// # Panics
+/// When it fails, or takes longer than two minutes.
+pub async fn node_without_a_hub(script: &str, arguments: &[&str]) -> String {
+    let mut command = tokio::process::Command::new("node");
+    command
+        .arg(script)
+        .args(arguments)
+        .current_dir(node_folder())
+        .env("HUB_SCREENSHOTS", screenshots());
+    let (succeeded, said) = run(command, script).await;
+    assert!(succeeded, "{script} {arguments:?} failed:\n{said}");
+    said
+}
+
+fn node_folder() -> PathBuf {
+    let folder = root().join("conformance/js");
+    assert!(
+        folder.join("node_modules").exists(),
+        "the packages of the real clients are missing: `cargo xtask setup` gets them"
+    );
+    folder
+}
+
+fn screenshots() -> PathBuf {
+    root().join("target/screenshots")
+}
+
+/// Whether it succeeded, and all that it said.
+async fn run(mut command: tokio::process::Command, script: &str) -> (bool, String) {
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap_or_else(|failure| panic!("{script} cannot be run: {failure}"));
+    let output = tokio::time::timeout(Duration::from_mins(2), child.wait_with_output());
+    let output = output
+        .await
+        .unwrap_or_else(|_| panic!("{script} took longer than two minutes"));
+    let output = output.expect("the script ends");
+    let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() {
+        said.push_str(&String::from_utf8_lossy(&output.stderr));
+    }
+    (output.status.success(), said)
 }
 
 /// Does an HTTP server answer `/readyz` with 200?

@@ -143,6 +143,10 @@ fn good(stage: &Stage, client: &str, name: &str) -> Option<String> {
         "resource" => &stage.resource,
         "grant_type" => "authorization_code",
         "decision" => "approve",
+        "confirmed" => "yes",
+        "duration" => "3600",
+        "seq" | "id" => "1",
+        "dcr" | "cimd" => "open",
         "code" | "token" | "csrf" | "ticket" | "username" | "password" => "plausible",
         _ => return None,
     };

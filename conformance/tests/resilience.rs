@@ -1,7 +1,5 @@
 //! What must hold when many come at once, when a stranger floods, and when the power goes.
 
-#![expect(clippy::unwrap_used, reason = "what surprises a test should end it")]
-
 use std::{
     collections::BTreeSet,
     sync::{
@@ -11,101 +9,7 @@ use std::{
     time::Duration,
 };
 
-use vestibule_conformance::{Doors, Stage, http};
-
-/// Sign in, consent, and come back with codes and tokens: the agent of these tests.
-mod agent {
-    use super::{Stage, http};
-    use vestibule_conformance::{PASSWORD, PERSON};
-
-    pub(crate) const CALLBACK: &str = "http://127.0.0.1:40404/callback";
-    const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-    const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
-
-    pub(crate) async fn register(stage: &Stage) -> String {
-        let body = r#"{"client_name":"Agent","redirect_uris":["http://127.0.0.1/callback"],"grant_types":["authorization_code","refresh_token"],"token_endpoint_auth_method":"none"}"#;
-        let url = format!("{}/register", stage.issuer);
-        let answer = http::post(&url, "application/json", "", body)
-            .await
-            .unwrap();
-        assert_eq!(answer.status, 201, "{}", answer.body);
-        answer.member("client_id")
-    }
-
-    /// A person's session cookie.
-    pub(crate) async fn sign_in(stage: &Stage) -> String {
-        let page = http::get(&format!("{}/login", stage.issuer), "")
-            .await
-            .unwrap();
-        let pre = page.cookie("vst-pre").unwrap();
-        let csrf = page.hidden("csrf").unwrap();
-        let form = http::form(&[
-            ("csrf", &csrf),
-            ("username", PERSON),
-            ("password", PASSWORD),
-        ]);
-        let url = format!("{}/login", stage.issuer);
-        let cookie = format!("vst-pre={pre}");
-        let answer = http::post_form(&url, &cookie, &form).await.unwrap();
-        format!("vst-session={}", answer.cookie("vst-session").unwrap())
-    }
-
-    /// A code for the client.
-    pub(crate) async fn code(stage: &Stage, client: &str, session: &str) -> Option<String> {
-        let query = http::form(&[
-            ("response_type", "code"),
-            ("client_id", client),
-            ("redirect_uri", CALLBACK),
-            ("code_challenge", CHALLENGE),
-            ("code_challenge_method", "S256"),
-            ("scope", "mcp:read"),
-        ]);
-        let page = http::get(&format!("{}/authorize?{query}", stage.issuer), session).await?;
-        let form = http::form(&[
-            ("ticket", &page.hidden("ticket")?),
-            ("csrf", &page.hidden("csrf")?),
-            ("decision", "approve"),
-            ("scope", "mcp:read"),
-        ]);
-        let answer = http::post_form(&format!("{}/consent", stage.issuer), session, &form).await?;
-        let location = answer.header("location")?;
-        let (_, rest) = location.split_once("code=")?;
-        rest.split('&').next().map(str::to_owned)
-    }
-
-    pub(crate) async fn redeem(stage: &Stage, client: &str, code: &str) -> Option<http::Answer> {
-        token(
-            stage,
-            &[
-                ("grant_type", "authorization_code"),
-                ("client_id", client),
-                ("code", code),
-                ("code_verifier", VERIFIER),
-            ],
-        )
-        .await
-    }
-
-    pub(crate) async fn refresh(
-        stage: &Stage,
-        client: &str,
-        token_shown: &str,
-    ) -> Option<http::Answer> {
-        token(
-            stage,
-            &[
-                ("grant_type", "refresh_token"),
-                ("client_id", client),
-                ("refresh_token", token_shown),
-            ],
-        )
-        .await
-    }
-
-    async fn token(stage: &Stage, pairs: &[(&str, &str)]) -> Option<http::Answer> {
-        http::post_form(&format!("{}/token", stage.issuer), "", &http::form(pairs)).await
-    }
-}
+use vestibule_conformance::{Doors, Stage, agent};
 
 /// AC-06, T2: fifty at once, one grant; a replay after the retry window revokes it.
 #[tokio::test(flavor = "multi_thread")]
