@@ -6,6 +6,7 @@
 //! Not here: any check that `cargo test` could run; the house rules are tests in `xtask/tests`.
 
 mod conformance_page;
+mod flood;
 mod pages;
 mod run;
 mod tools;
@@ -20,6 +21,10 @@ cargo xtask COMMAND
   test --fast     only what needs no Node, Python or browser
   setup           get the tools that the tests need, and stop
   bench           the benchmarks, one table (see docs/benchmarks.md)
+  corpus          labelled arrivals, honest and abusive, before each preset: hit and false-alarm
+                  rates; fails where a promise of `balanced` does not hold (see docs/corpus.md)
+  flood [N]       send N registrations (1,000,000 by default) to a release build, and say whether
+                  the data folder grew
   fuzz SECONDS    run every fuzz target for so long (60 by default)
   pages           write docs/endpoints.md, docs/configuration.md and docs/conformance.md anew
   pages --check   say whether they are up to date
@@ -33,6 +38,9 @@ fn main() -> ExitCode {
         ["test", "--fast"] => run::test(true),
         ["setup"] => tools::set_up(),
         ["bench", rest @ ..] => run::bench(rest),
+        ["flood"] => flood::flood("1000000"),
+        ["flood", count] => flood::flood(count),
+        ["corpus"] => run::corpus(),
         ["fuzz"] => run::fuzz("60"),
         ["fuzz", seconds] => run::fuzz(seconds),
         ["pages"] => pages::write(),

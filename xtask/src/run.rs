@@ -82,6 +82,14 @@ pub(crate) fn test(fast: bool) -> Outcome {
         "-p",
         "vestibule-example-mcp-server",
     ])?;
+    cargo(&[
+        "build",
+        "--locked",
+        "-p",
+        "vestibule-server",
+        "--example",
+        "pages",
+    ])?;
     cargo(&["test", "-p", "vestibule-conformance", "--locked"])
 }
 
@@ -100,6 +108,12 @@ pub(crate) fn bench(arguments: &[&str]) -> Outcome {
     program("", "cargo", &build)?;
     let runner = target().join("release").join("vestibule-bench");
     program("", &runner.to_string_lossy(), arguments)
+}
+
+/// What each preset makes of the labelled corpus.
+pub(crate) fn corpus() -> Outcome {
+    let run = ["run", "--quiet", "--locked", "-p", "vestibule-corpus"];
+    program("", "cargo", &run)
 }
 
 /// All fuzz targets, one after the other, from the catalogued bodies on where there are some. The
