@@ -29,38 +29,14 @@ struct Row {
     preticks_destructive: bool,
 }
 
-const SCOPES: [(&str, ScopeCeiling); 3] = [
-    ("all", ScopeCeiling::All),
-    ("nothing", ScopeCeiling::Nothing),
-    ("read_only", ScopeCeiling::ReadOnly),
-];
-const CONSENTS: [(&str, Consent); 4] = [
-    ("every_time", Consent::EveryTime),
-    ("may_remember", Consent::MayRemember),
-    ("step_up", Consent::StepUp),
-    ("warn", Consent::Warn),
-];
-
-fn word<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> String {
-    let mut found = words.iter().filter(|(_, known)| known == value);
-    found
-        .next()
-        .map_or_else(String::new, |(word, _)| (*word).to_owned())
-}
-
-fn parsed<T: Copy>(words: &[(&'static str, T)], text: &str) -> Option<T> {
-    let found = words.iter().find(|(word, _)| *word == text);
-    found.map(|(_, value)| *value)
-}
-
 impl Row {
     fn of(power: &Power) -> Self {
         Self {
-            scopes: word(&SCOPES, &power.scopes),
+            scopes: power.scopes.as_str().to_owned(),
             access_seconds: power.access_ttl.as_secs(),
             refresh_idle_seconds: power.refresh.map(|life| life.idle.as_secs()),
             refresh_absolute_seconds: power.refresh.map(|life| life.absolute.as_secs()),
-            consent: word(&CONSENTS, &power.consent),
+            consent: power.consent.as_str().to_owned(),
             preticks_destructive: power.preticks_destructive,
         }
     }
@@ -75,10 +51,10 @@ impl Row {
             (Some(_), None) | (None, Some(_)) => return None,
         };
         Some(Power {
-            scopes: parsed(&SCOPES, &self.scopes)?,
+            scopes: ScopeCeiling::parse(&self.scopes)?,
             access_ttl: Duration::from_secs(self.access_seconds),
             refresh,
-            consent: parsed(&CONSENTS, &self.consent)?,
+            consent: Consent::parse(&self.consent)?,
             preticks_destructive: self.preticks_destructive,
         })
     }

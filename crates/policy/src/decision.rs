@@ -10,18 +10,20 @@
 //! Not here: Cedar (`cedar`), lifetimes (`power`).
 
 use vestibule_protocol::trust::{Outcome, Risk, Standing, Trust};
+use vestibule_protocol::words;
 
-/// How much a person is asked, in rising order.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Friction {
-    /// A "yes" may be remembered.
-    Remembered,
-    /// Each time.
-    EveryTime,
-    /// Each time, with a warning and a second confirmation.
-    Warn,
-    /// Each time, after signing in again.
-    StepUp,
+words! {
+    /// How much a person is asked, in rising order.
+    Friction {
+        /// A "yes" may be remembered.
+        Remembered = "remembered",
+        /// Each time.
+        EveryTime = "every_time",
+        /// Each time, with a warning and a second confirmation.
+        Warn = "warn",
+        /// Each time, after signing in again.
+        StepUp = "step_up",
+    }
 }
 
 /// A policy that fired.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use vestibule_protocol::{
     scope::{Access, ScopeSpec},
     trust::{Preset, RedirectShape, Risk, Standing, Trust},
+    words,
 };
 
 use crate::decision::{Assessment, Friction};
@@ -28,15 +29,16 @@ const REFRESH_MAX: Duration = Duration::from_secs(366 * DAY);
 const SHORT_ACCESS_TTL: Duration = Duration::from_secs(5 * MINUTE);
 const SHORT_REFRESH: RefreshLife = life(HOUR, 8 * HOUR);
 
-/// What a client may have at most.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum ScopeCeiling {
-    /// Nothing: held, blocked, or at high risk.
-    Nothing,
-    /// Scopes of access class `read`, and the identity scopes.
-    ReadOnly,
-    /// Whatever the resource has and the person grants.
-    All,
+words! {
+    /// What a client may have at most, in rising order.
+    ScopeCeiling {
+        /// Nothing: held, blocked, or at high risk.
+        Nothing = "nothing",
+        /// Scopes of access class `read`, and the identity scopes.
+        ReadOnly = "read_only",
+        /// Whatever the resource has and the person grants.
+        All = "all",
+    }
 }
 
 /// How long a refresh family may live.
@@ -57,17 +59,18 @@ impl RefreshLife {
     }
 }
 
-/// How often a person is asked, in rising order.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Consent {
-    /// A "yes" may be remembered for the same user, metadata, scopes and resource.
-    MayRemember,
-    /// Each time.
-    EveryTime,
-    /// Each time, with a warning.
-    Warn,
-    /// Each time, after signing in again.
-    StepUp,
+words! {
+    /// How often a person is asked, in rising order.
+    Consent {
+        /// A "yes" may be remembered for the same user, metadata, scopes and resource.
+        MayRemember = "may_remember",
+        /// Each time.
+        EveryTime = "every_time",
+        /// Each time, with a warning.
+        Warn = "warn",
+        /// Each time, after signing in again.
+        StepUp = "step_up",
+    }
 }
 
 impl From<Friction> for Consent {

@@ -26,7 +26,7 @@ use vestibule_protocol::{
 
 use crate::{
     cedar::{Arrival, Ceiling, Person, Policies, Principal, ScopeAsked, Stage},
-    decision::{Assessment, Friction},
+    decision::Assessment,
     facts::{ClientFacts, Facts, SourceFacts},
     facts_json::{self, FactsError},
     power::{PowerTable, ScopeCeiling},
@@ -366,18 +366,6 @@ pub(crate) fn newcomer() -> Facts {
         },
         score: None,
         missing: [].into(),
-    }
-}
-
-impl Friction {
-    /// As in test files and replays.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Remembered => "remembered",
-            Self::EveryTime => "every_time",
-            Self::Warn => "warn",
-            Self::StepUp => "step_up",
-        }
     }
 }
 

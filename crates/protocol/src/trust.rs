@@ -1,6 +1,9 @@
 //! The levels that trust, risk and the doors can have: enumerations only, so that store, policy
 //! and pages mean the same by a word.
 
+/// An enumeration with one word for each value: what is stored, configured and shown reads back, and
+/// nothing else does. Values are ordered as they are written.
+#[macro_export]
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
@@ -27,7 +30,7 @@ macro_rules! words {
         }
     };
 }
-pub(crate) use words;
+pub(crate) use crate::words;
 
 words! {
     /// Who a client is to us. Raised only explicitly.

@@ -105,9 +105,9 @@ enum SettingsAction {
 impl SettingsCommand {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         let action = self.action;
-        with_hub(&self.config, |hub| async {
-            act(&hub, action).await?;
-            Ok(hub)
+        with_hub(&self.config, async |hub| {
+            act(hub, action).await?;
+            Ok(())
         })
         .await
     }
@@ -238,23 +238,6 @@ fn print_limits(limits: &Limits) {
     }
 }
 
-const SCOPES: [(&str, ScopeCeiling); 3] = [
-    ("all", ScopeCeiling::All),
-    ("nothing", ScopeCeiling::Nothing),
-    ("read_only", ScopeCeiling::ReadOnly),
-];
-const CONSENTS: [(&str, Consent); 4] = [
-    ("every_time", Consent::EveryTime),
-    ("may_remember", Consent::MayRemember),
-    ("step_up", Consent::StepUp),
-    ("warn", Consent::Warn),
-];
-
-fn word<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> &'static str {
-    let found = words.iter().find(|(_, known)| known == value);
-    found.map_or("", |(word, _)| word)
-}
-
 /// What a power is called in tables and explanations.
 pub(super) fn power_words(power: &Power) -> [String; 5] {
     let yes_no = if power.preticks_destructive {
@@ -273,10 +256,10 @@ pub(super) fn power_words(power: &Power) -> [String; 5] {
         },
     );
     [
-        word(&SCOPES, &power.scopes).to_owned(),
+        power.scopes.as_str().to_owned(),
         duration(power.access_ttl),
         refresh,
-        word(&CONSENTS, &power.consent).to_owned(),
+        power.consent.as_str().to_owned(),
         yes_no.to_owned(),
     ]
 }
@@ -308,11 +291,11 @@ fn power_json(power: &Power) -> Value {
     let seconds =
         |pick: fn(RefreshLife) -> Duration| power.refresh.map(|life| pick(life).as_secs());
     json!({
-        "scopes": word(&SCOPES, &power.scopes),
+        "scopes": power.scopes.as_str(),
         "access_seconds": power.access_ttl.as_secs(),
         "refresh_idle_seconds": seconds(|life| life.idle),
         "refresh_absolute_seconds": seconds(|life| life.absolute),
-        "consent": word(&CONSENTS, &power.consent),
+        "consent": power.consent.as_str(),
         "preticks_destructive": power.preticks_destructive,
     })
 }
@@ -452,8 +435,7 @@ fn change_row(row: &mut Power, name: &str, value: &str) -> Result<(), Failure> {
     let life = || parse_duration(value).ok_or_else(wrong);
     match name {
         "scopes" => {
-            let found = SCOPES.iter().find(|(word, _)| *word == value);
-            row.scopes = found.ok_or_else(wrong)?.1;
+            row.scopes = ScopeCeiling::parse(value).ok_or_else(wrong)?;
         }
         "access" => row.access_ttl = life()?,
         "idle" => {
@@ -468,8 +450,7 @@ fn change_row(row: &mut Power, name: &str, value: &str) -> Result<(), Failure> {
         }
         "refresh" if value == "none" => row.refresh = None,
         "consent" => {
-            let found = CONSENTS.iter().find(|(word, _)| *word == value);
-            row.consent = found.ok_or_else(wrong)?.1;
+            row.consent = Consent::parse(value).ok_or_else(wrong)?;
         }
         "preticks_destructive" => {
             row.preticks_destructive = match value {
