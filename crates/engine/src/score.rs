@@ -18,7 +18,6 @@
 
 use std::{
     collections::HashMap,
-    fmt::Write as _,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -30,7 +29,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 use vestibule_fetch::{Fetcher, OperatorUrl};
-use vestibule_protocol::{json::Json, secret::Secret};
+use vestibule_policy::signals::score::{
+    ANSWER_BYTES_MAX, read_answer, signature_header, string_to_sign,
+};
+use vestibule_protocol::secret::Secret;
 use vestibule_seal::{hmac_sha256, sha256};
 
 use crate::Clock;
@@ -40,8 +42,6 @@ pub const SCORE_DEADLINE: Duration = Duration::from_millis(300);
 /// The longest that can be configured: a person waits for it.
 pub const SCORE_DEADLINE_MAX: Duration = Duration::from_secs(2);
 
-/// Largest answer, in bytes.
-const ANSWER_BYTES_MAX: usize = 8 * 1024;
 /// Answers remembered at most, about 1 MB.
 const ANSWERS_MAX: usize = 10_000;
 /// Calls at a time: fewer than the fetcher has seats, so that other peers keep theirs.
@@ -54,9 +54,6 @@ const TTL_MIN: Duration = Duration::from_mins(1);
 const TTL_MAX: Duration = Duration::from_hours(24);
 /// Shortest secret, in bytes.
 const SECRET_BYTES_MIN: usize = 16;
-
-/// The worst score.
-const SCORE_MAX: u64 = 100;
 
 /// Somebody who scores requests.
 #[async_trait]
@@ -102,13 +99,8 @@ impl HttpScoreHook {
 
     fn signature(&self, body: &str) -> String {
         let now = self.clock.now().seconds();
-        let tag = hmac_sha256(self.secret.expose(), format!("{now}.{body}").as_bytes());
-        let mut text = format!("t={now},v1=");
-        for byte in tag {
-            // Writing to a `String` does not fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        text
+        let signed = string_to_sign(now, body);
+        signature_header(now, &hmac_sha256(self.secret.expose(), signed.as_bytes()))
     }
 }
 
@@ -145,7 +137,7 @@ fn is_json(content_type: &str) -> bool {
     essence.trim().eq_ignore_ascii_case("application/json")
 }
 
-/// What a hook says.
+/// What a hook says, as long as it is believed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Answer {
     /// 0 (good) to 100 (bad).
@@ -154,27 +146,14 @@ struct Answer {
 }
 
 impl Answer {
-    /// `{"score": 0 to 100, "reasons": [texts], "ttl": seconds}`, the last two optional, nothing
-    /// else, and no member twice.
+    /// The documented form ([`read_answer`]); an answer that does not say how long it is good is good
+    /// for the shortest time.
     fn parse(text: &str) -> Option<Self> {
-        let mut members = Json::parse_object(text.as_bytes()).ok()?;
-        let whole = |json: Json| match json {
-            Json::Number(number) => number.as_u64(),
-            _ => None,
-        };
-        let score = whole(members.remove("score")?).filter(|score| *score <= SCORE_MAX)?;
-        if let Some(reasons) = members.remove("reasons") {
-            let mut reasons = reasons.as_array()?.iter();
-            reasons
-                .all(|reason| reason.as_text().is_some())
-                .then_some(())?;
-        }
-        let ttl = match members.remove("ttl") {
-            Some(ttl) => Duration::from_secs(whole(ttl)?).clamp(TTL_MIN, TTL_MAX),
-            None => TTL_MIN,
-        };
-        let score = u32::try_from(score).ok()?;
-        members.is_empty().then_some(Self { score, ttl })
+        let answer = read_answer(text.as_bytes())?;
+        Some(Self {
+            score: answer.score,
+            ttl: Duration::from_secs(answer.ttl_s).clamp(TTL_MIN, TTL_MAX),
+        })
     }
 }
 

@@ -14,9 +14,7 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use serde_json::json;
-use vestibule_protocol::{
-    client_id::ClientKey, client_metadata::DisplayName, json::Json, redirect_uri::RedirectUri,
-};
+use vestibule_protocol::{client_metadata::DisplayName, json::Json, redirect_uri::RedirectUri};
 
 /// Largest answer.
 pub const ANSWER_BYTES_MAX: usize = 8 << 10;
@@ -92,11 +90,6 @@ pub fn signature_header(now_s: u64, mac: &[u8]) -> String {
         let _ = write!(value, "{byte:02x}");
     }
     value
-}
-
-/// Under what an answer may be kept: the same question to the same service.
-pub fn cache_key(endpoint: &str, body: &str) -> String {
-    ClientKey::of(&format!("score\n{endpoint}\n{body}")).short()
 }
 
 /// An answer.
@@ -201,14 +194,6 @@ mod tests {
         );
         assert_eq!(string_to_sign(7, "{}"), "7.{}");
         assert_eq!(signature_header(7, &[0x0a, 0xff]), "t=7,v1=0aff");
-        assert_eq!(
-            cache_key("https://s.example", &body),
-            cache_key("https://s.example", &body)
-        );
-        assert_ne!(
-            cache_key("https://s.example", &body),
-            cache_key("https://t.example", &body)
-        );
         assert!(sentence(70).contains("70"));
     }
 
