@@ -1,11 +1,11 @@
 //! Proof that a client's owner controls a domain: the pure half of domain verification.
 //!
 //! The owner shows a token in DNS (`TXT` at `_vestibule.<domain>`) or in a file
-//! (`/.well-known/vestibule-verification.txt`). The token is the hub's secret for one client and one
-//! domain, so an answer that was made for another client proves nothing. A proof is looked for again
-//! from time to time, because domains lapse (threats R9).
+//! (`/.well-known/vestibule-verification.txt`). The token is random and kept for one client and one
+//! domain, so an answer that was made for another client proves nothing.
 //!
-//! Not here: DNS and HTTP (`fetch`), making the token, what `verified` allows (`power`).
+//! Not here: DNS and HTTP (`fetch`), making the token, when to look and when a proof is lost (`engine`,
+//! `store`), what `verified` allows (`power`).
 
 use vestibule_protocol::{
     client_id_url::{ClientIdUrl, registrable_domain},
@@ -24,13 +24,6 @@ const ANSWERS_MAX: usize = 50;
 const ANSWER_BYTES_MAX: usize = 1_024;
 /// Lines of a file that are looked at: one host may verify several clients.
 const LINES_MAX: usize = 50;
-
-const HOUR_S: u64 = 3_600;
-const DAY_S: u64 = 24 * HOUR_S;
-/// How often a proof is looked for again.
-const AGAIN_S: u64 = 7 * DAY_S;
-/// Failed looks after which a proof is gone: most of a week, so that an outage is no verdict.
-pub const FAILURES_MAX: u32 = 6;
 
 /// The token of one client and one domain: 22 to 86 characters of base64url.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -57,11 +50,6 @@ pub fn record_name(domain: &str) -> String {
 /// URL of the file; on the domain itself, since a subdomain may be somebody else's.
 pub fn file_url(domain: &str) -> String {
     format!("https://{domain}{FILE_PATH}")
-}
-
-/// Text that the engine turns into the token with its key: no two clients or domains share one.
-pub fn token_input(client_id: &str, domain: &str) -> String {
-    format!("domain-proof\n{}\n{domain}\n{client_id}", client_id.len())
 }
 
 /// Does one of the `TXT` answers show the token? Each answer is a whole record, its strings joined.
@@ -115,42 +103,6 @@ fn is_registrable(domain: &str) -> bool {
     registrable_domain(&format!("x.{domain}")) == domain
 }
 
-/// Where a proof stands.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum ProofState {
-    /// Asked for, never seen.
-    Pending,
-    /// Seen.
-    Proved,
-    /// Was seen, and is gone: only a person starts again.
-    Lost,
-}
-
-/// State after a look. A proof survives [`FAILURES_MAX`] − 1 failed looks in a row.
-pub fn after_look(state: ProofState, failures: u32, found: bool) -> (ProofState, u32) {
-    let failures = failures.saturating_add(1);
-    match (state, found) {
-        (ProofState::Lost, _) => (ProofState::Lost, 0),
-        (ProofState::Pending | ProofState::Proved, true) => (ProofState::Proved, 0),
-        (ProofState::Pending, false) => (ProofState::Pending, failures),
-        (ProofState::Proved, false) if failures >= FAILURES_MAX => (ProofState::Lost, 0),
-        (ProofState::Proved, false) => (ProofState::Proved, failures),
-    }
-}
-
-/// When to look next, in seconds since 1970; `None` for never. A pending proof is looked for with
-/// growing pauses and given up after some days; a proved one weekly, and each day after a failure.
-pub fn next_check(state: ProofState, failures: u32, now_s: u64) -> Option<u64> {
-    let pause = match (state, failures) {
-        (ProofState::Pending, 0..=4) => 60 << (2 * failures),
-        (ProofState::Pending, 5..=10) => 12 * HOUR_S,
-        (ProofState::Lost | ProofState::Pending, _) => return None,
-        (ProofState::Proved, 0) => AGAIN_S,
-        (ProofState::Proved, _) => DAY_S,
-    };
-    Some(now_s.saturating_add(pause))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,20 +149,6 @@ mod tests {
         );
     }
 
-    /// An answer made for one client or domain is not another's.
-    #[test]
-    fn tokens_are_of_one_client_and_one_domain() {
-        let inputs = [
-            token_input("https://a.example/c", "a.example"),
-            token_input("https://a.example/d", "a.example"),
-            token_input("https://a.example/c", "b.example"),
-            token_input("a\nb", "c"),
-            token_input("b", "c\na"),
-        ];
-        let unique: std::collections::BTreeSet<_> = inputs.iter().collect();
-        assert_eq!(unique.len(), inputs.len());
-    }
-
     /// R9: a client claims where it lives or where codes go, never what it links to or copies.
     #[test]
     fn a_client_claims_its_own_domains_only() {
@@ -228,30 +166,5 @@ mod tests {
         for (id, metadata, expected) in rows {
             assert_eq!(claimable(id, &metadata), expected, "{id}");
         }
-    }
-
-    #[test]
-    fn a_proof_is_looked_for_again_and_lost_slowly() {
-        use ProofState::{Lost, Pending, Proved};
-        #[rustfmt::skip]
-        let rows = [
-            (Pending, 0, Some(60)), (Pending, 1, Some(240)), (Pending, 4, Some(15_360)),
-            (Pending, 5, Some(12 * HOUR_S)), (Pending, 10, Some(12 * HOUR_S)), (Pending, 11, None),
-            (Pending, u32::MAX, None), (Proved, 0, Some(7 * DAY_S)), (Proved, 1, Some(DAY_S)),
-            (Proved, 5, Some(DAY_S)), (Lost, 0, None),
-        ];
-        for (state, failures, expected) in rows {
-            let found = next_check(state, failures, 1_000).map(|at| at - 1_000);
-            assert_eq!(found, expected, "{state:?} {failures}");
-        }
-        let (mut state, mut failures) = (Proved, 0);
-        for _ in 0..FAILURES_MAX - 1 {
-            (state, failures) = after_look(state, failures, false);
-            assert_eq!(state, Proved);
-        }
-        assert_eq!(after_look(state, failures, true), (Proved, 0));
-        assert_eq!(after_look(state, failures, false), (Lost, 0));
-        assert_eq!(after_look(Lost, 0, true), (Lost, 0));
-        assert_eq!(after_look(Pending, 3, false), (Pending, 4));
     }
 }
