@@ -6,6 +6,9 @@
 //!
 //! Not here: reading the file; which countries matter (a policy).
 
+#[cfg(test)]
+mod mmdb;
+
 use std::net::IpAddr;
 
 use maxminddb::{MaxMindDbError, PathElement, Reader};
@@ -74,98 +77,10 @@ pub fn sentence(country: &str) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
-    use ipnet::IpNet;
-
-    enum Value {
-        Text(&'static str),
-        Number(u32),
-        Map(Vec<(&'static str, Value)>),
-    }
-
-    fn encode(value: &Value, out: &mut Vec<u8>) {
-        match value {
-            Value::Text(text) => {
-                out.push(0x40 | u8::try_from(text.len()).unwrap());
-                out.extend(text.bytes());
-            }
-            Value::Number(number) => {
-                out.push(0xc4);
-                out.extend(number.to_be_bytes());
-            }
-            Value::Map(members) => {
-                out.push(0xe0 | u8::try_from(members.len()).unwrap());
-                for (name, value) in members {
-                    encode(&Value::Text(name), out);
-                    encode(value, out);
-                }
-            }
-        }
-    }
-
-    #[derive(Clone, Copy)]
-    enum Record {
-        Nothing,
-        Node(usize),
-        Data(usize),
-    }
-
-    /// A database as the format's specification describes it: an IPv6 tree with 24-bit records,
-    /// IPv4 under `::/96`.
-    fn database(entries: &[(&str, Value)]) -> Vec<u8> {
-        let mut nodes = vec![[Record::Nothing; 2]];
-        let mut data = Vec::new();
-        for (net, value) in entries {
-            let (bits, length) = match net.parse::<IpNet>().unwrap() {
-                IpNet::V4(net) => (u128::from(net.network().to_bits()), net.prefix_len() + 96),
-                IpNet::V6(net) => (net.network().to_bits(), net.prefix_len()),
-            };
-            let offset = data.len();
-            encode(value, &mut data);
-            let mut at = 0;
-            for depth in 0..length {
-                let side = usize::from(bits >> (127 - depth) & 1 == 1);
-                if depth + 1 == length {
-                    nodes[at][side] = Record::Data(offset);
-                } else if let Record::Node(next) = nodes[at][side] {
-                    at = next;
-                } else {
-                    nodes.push([Record::Nothing; 2]);
-                    nodes[at][side] = Record::Node(nodes.len() - 1);
-                    at = nodes.len() - 1;
-                }
-            }
-        }
-        let count = nodes.len();
-        let mut out = Vec::new();
-        for record in nodes.into_iter().flatten() {
-            let number = match record {
-                Record::Nothing => count,
-                Record::Node(next) => next,
-                Record::Data(offset) => count + 16 + offset,
-            };
-            out.extend(&u32::try_from(number).unwrap().to_be_bytes()[1..]);
-        }
-        out.extend([0; 16]);
-        out.extend(data);
-        out.extend(b"\xab\xcd\xefMaxMind.com");
-        out.push(0xe9);
-        let mut number = |name: &'static str, bytes: &[u8]| {
-            encode(&Value::Text(name), &mut out);
-            out.extend(bytes);
-        };
-        let nodes = u32::try_from(count).unwrap().to_be_bytes();
-        number("node_count", &[&[0xc4][..], &nodes].concat());
-        number("record_size", &[0xa1, 24]);
-        number("ip_version", &[0xa1, 6]);
-        number("binary_format_major_version", &[0xa1, 2]);
-        number("binary_format_minor_version", &[0xa0]);
-        number("build_epoch", &[0x04, 0x02, 0x69, 0, 0, 0]);
-        number("database_type", b"\x44Test");
-        number("languages", &[0x00, 0x04]);
-        number("description", &[0xe0]);
-        out
-    }
+    use super::{
+        mmdb::{Value, database},
+        *,
+    };
 
     fn country(code: &'static str) -> Value {
         Value::Map(vec![(
