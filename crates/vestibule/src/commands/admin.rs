@@ -56,7 +56,7 @@ enum ClientAction {
 impl ClientCommand {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         let action = self.action;
-        with_hub(&self.config, |hub| async {
+        with_hub(&self.config, async |hub| {
             match action {
                 ClientAction::Add { name, scopes } => {
                     let scopes = ScopeSet::parse_tolerant(&scopes)?;
@@ -66,16 +66,16 @@ impl ClientCommand {
                             .await?,
                     );
                 }
-                ClientAction::List { json } => list_clients(&hub, json).await?,
+                ClientAction::List { json } => list_clients(hub, json).await?,
                 ClientAction::Remove { client_id } => {
                     if !hub.engine.remove_client(&client_id, actor()).await? {
                         return Err("there is no stored client by that client_id".into());
                     }
                     println!("Removed; its tokens are refused from now on.");
                 }
-                ClientAction::Word(action) => words::run(&hub, action).await?,
+                ClientAction::Word(action) => words::run(hub, action).await?,
             }
-            Ok(hub)
+            Ok(())
         })
         .await
     }
@@ -162,7 +162,7 @@ enum InitialTokenAction {
 impl InitialTokenCommand {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         let action = self.action;
-        with_hub(&self.config, |hub| async {
+        with_hub(&self.config, async |hub| {
             match action {
                 InitialTokenAction::Add {
                     note,
@@ -200,7 +200,7 @@ impl InitialTokenCommand {
                     println!("Removed.");
                 }
             }
-            Ok(hub)
+            Ok(())
         })
         .await
     }
@@ -226,10 +226,10 @@ enum ResourceAction {
 impl ResourceCommand {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         let ResourceAction::Credentials { uri } = self.action;
-        with_hub(&self.config, |hub| async move {
+        with_hub(&self.config, async |hub| {
             let uri = ResourceUri::parse(&uri)?;
             show_once(&hub.engine.add_resource_server(&uri, actor()).await?);
-            Ok(hub)
+            Ok(())
         })
         .await
     }

@@ -55,13 +55,13 @@ enum Action {
 impl ApprovalsCommand {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         let action = self.action;
-        with_hub(&self.config, |hub| async {
+        with_hub(&self.config, async |hub| {
             match action {
-                Action::Approve { id } => decide(&hub, id, Decision::Approve).await?,
-                Action::Deny { id } => decide(&hub, id, Decision::Deny).await?,
-                Action::List { all, json } => list(&hub, all, json).await?,
+                Action::Approve { id } => decide(hub, id, Decision::Approve).await?,
+                Action::Deny { id } => decide(hub, id, Decision::Deny).await?,
+                Action::List { all, json } => list(hub, all, json).await?,
             }
-            Ok(hub)
+            Ok(())
         })
         .await
     }

@@ -89,18 +89,18 @@ impl CatalogueCommand {
             }
             Action::Update { file } => {
                 let json = verified(&file, &config.checked()?.catalogue_keys)?;
-                return with_hub(&config, |hub| async move {
+                return with_hub(&config, async |hub| {
                     let why = "from a signed file";
                     let catalogue = hub.engine.save_catalogue(&json, why, actor()).await?;
                     println!("Taken over. {}", summary(&catalogue));
-                    Ok(hub)
+                    Ok(())
                 })
                 .await;
             }
             Action::Show { claims, json } => {
-                return with_hub(&config, |hub| async move {
+                return with_hub(&config, async |hub| {
                     show(&hub.engine.catalogue(), claims.as_deref(), json);
-                    Ok(hub)
+                    Ok(())
                 })
                 .await;
             }

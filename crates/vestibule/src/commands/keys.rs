@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use vestibule_protocol::audit::Actor;
 use vestibule_store::{KeyStore as _, keys::StoredKey};
 
-use super::{ConfigArgs, Failure};
+use super::{ConfigArgs, Failure, with_hub};
 use crate::wiring::{self, Hub};
 
 #[derive(Args)]
@@ -38,13 +38,12 @@ enum Action {
 
 impl KeysCommand {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
-        let hub = wiring::assemble(&self.config.checked()?).await?;
-        match self.action {
-            Action::List { json } => list(&hub, json).await?,
-            Action::Rotate { usage } => rotate(&hub, usage.as_deref()).await?,
-        }
-        hub.store.close().await;
-        Ok(ExitCode::SUCCESS)
+        let action = self.action;
+        with_hub(&self.config, async |hub| match action {
+            Action::List { json } => list(hub, json).await,
+            Action::Rotate { usage } => rotate(hub, usage.as_deref()).await,
+        })
+        .await
     }
 }
 

@@ -77,9 +77,9 @@ enum Action {
 impl MigrateCommand {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         let action = self.action;
-        with_hub(&self.config, |hub| async {
-            act(&hub, action).await?;
-            Ok(hub)
+        with_hub(&self.config, async |hub| {
+            act(hub, action).await?;
+            Ok(())
         })
         .await
     }

@@ -148,12 +148,12 @@ fn actor() -> Actor {
 }
 
 /// Do something with a hub that serves nobody, and close it.
-async fn with_hub<F>(config: &ConfigArgs, work: impl FnOnce(Hub) -> F) -> Result<ExitCode, Failure>
-where
-    F: Future<Output = Result<Hub, Failure>>,
-{
+async fn with_hub(
+    config: &ConfigArgs,
+    work: impl AsyncFnOnce(&Hub) -> Result<(), Failure>,
+) -> Result<ExitCode, Failure> {
     let hub = wiring::assemble(&config.checked()?).await?;
-    let hub = work(hub).await?;
+    work(&hub).await?;
     hub.store.close().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use vestibule_store::UserStore as _;
 
-use super::{ConfigArgs, Failure, actor, secret_from_stdin};
+use super::{ConfigArgs, Failure, actor, secret_from_stdin, with_hub};
 use crate::wiring;
 
 #[derive(Args)]
@@ -63,41 +63,43 @@ enum Action {
 
 impl UserCommand {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
-        let hub = wiring::assemble(&self.config.checked()?).await?;
-        let engine = &hub.engine;
-        match self.action {
-            Action::Add {
-                name,
-                password_stdin: _,
-                admin,
-                email,
-                display_name,
-            } => {
-                let new = vestibule_engine::NewAccount {
-                    name: name.clone(),
-                    password: secret_from_stdin()?,
+        let action = self.action;
+        with_hub(&self.config, async |hub| {
+            let engine = &hub.engine;
+            match action {
+                Action::Add {
+                    name,
+                    password_stdin: _,
                     admin,
                     email,
                     display_name,
-                };
-                let id = engine.add_account(new, actor()).await?;
-                println!("Made the account {name} ({}).", id.as_str());
+                } => {
+                    let new = vestibule_engine::NewAccount {
+                        name: name.clone(),
+                        password: secret_from_stdin()?,
+                        admin,
+                        email,
+                        display_name,
+                    };
+                    let id = engine.add_account(new, actor()).await?;
+                    println!("Made the account {name} ({}).", id.as_str());
+                }
+                Action::Disable { name } => set_disabled(hub, &name, true).await?,
+                Action::Enable { name } => set_disabled(hub, &name, false).await?,
+                Action::List { json } => list(hub, json).await?,
+                Action::Password {
+                    name,
+                    password_stdin: _,
+                } => {
+                    engine
+                        .change_password(&name, secret_from_stdin()?, actor())
+                        .await?;
+                    println!("Changed the password of {name}.");
+                }
             }
-            Action::Disable { name } => set_disabled(&hub, &name, true).await?,
-            Action::Enable { name } => set_disabled(&hub, &name, false).await?,
-            Action::List { json } => list(&hub, json).await?,
-            Action::Password {
-                name,
-                password_stdin: _,
-            } => {
-                engine
-                    .change_password(&name, secret_from_stdin()?, actor())
-                    .await?;
-                println!("Changed the password of {name}.");
-            }
-        }
-        hub.store.close().await;
-        Ok(ExitCode::SUCCESS)
+            Ok(())
+        })
+        .await
     }
 }
 

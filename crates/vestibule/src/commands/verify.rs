@@ -69,15 +69,15 @@ enum Action {
 impl VerifyCommand {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         let action = self.action;
-        with_hub(&self.config, |hub| async {
+        with_hub(&self.config, async |hub| {
             match action {
                 Action::Add {
                     client_id,
                     domain,
                     method,
-                } => add(&hub, &client_id, domain.as_deref(), method).await?,
-                Action::Check { id } => check(&hub, &id).await?,
-                Action::List { json } => list(&hub, json).await?,
+                } => add(hub, &client_id, domain.as_deref(), method).await?,
+                Action::Check { id } => check(hub, &id).await?,
+                Action::List { json } => list(hub, json).await?,
                 Action::Revoke { id } => {
                     if !hub.engine.revoke_proof(&id, actor()).await? {
                         return Err(format!("there is no live proof {id}").into());
@@ -85,7 +85,7 @@ impl VerifyCommand {
                     println!("Ended; what follows from it ends within a second.");
                 }
             }
-            Ok(hub)
+            Ok(())
         })
         .await
     }
