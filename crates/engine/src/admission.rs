@@ -43,7 +43,7 @@ use vestibule_policy::{
 };
 use vestibule_protocol::{
     client_id::ClientKey,
-    client_metadata::{ClientMetadata, DisplayName},
+    client_metadata::DisplayName,
     redirect_uri::{RedirectKind, RedirectUri},
     resource_indicator::ResourceSpec,
     scope::{Scope, ScopeSet},
@@ -105,12 +105,12 @@ pub struct SignalFiles {
 /// What a node holds in memory to assess by. Bounded, and forgotten at restart.
 pub(crate) struct Signals {
     files: ArcSwap<SignalFiles>,
-    pub(crate) velocity: Velocity,
+    velocity: Velocity,
     first_sights: Cache<ClientKey, ()>,
     scores: Option<Scores>,
     decisions: Mutex<VecDeque<DecisionRow>>,
     /// What clients say of themselves, compared; see [`Compared`].
-    compared: Cache<Compared, (Arc<ClientMetadata>, Arc<ClientFacts>)>,
+    compared: Cache<Compared, Arc<ClientFacts>>,
     /// The minute in which a shadow policy was last logged.
     shadow_logged: Cache<String, u64>,
 }
@@ -293,31 +293,24 @@ impl Engine {
         source: &Source,
     ) -> Result<Client, Unresolved> {
         let live = self.live_now();
-        let now = self.now();
-        if client.seen.is_none() && client.door == Door::Dcr {
-            client.seen = self.seen_of(&client.client_id);
-        }
-        let known = self.history_of(&client).await?;
-        let egress = live.catalogue.is_vendor_egress(source.ip);
         let newcomer = !client.has_row() && client.door == Door::Cimd;
         // Counted once, judged each time until somebody said yes.
         if newcomer && self.signals.first_sights.get(&client.key).is_none() {
             self.signals.first_sights.insert(client.key, ());
-            self.signals
-                .note_arrival(source, &client.software, egress, now);
+            self.note_arrival(&live, &client, source);
         }
-        let facts = self.gather(&live, &client, source, Some(known)).await;
-        let assessment = live.policies.assess(&facts);
-        let assessment = with_seen(&assessment, client.seen, client.standing);
+        let facts = self.look_at(&mut client, source, &live).await?;
         if newcomer {
-            let verdict = live.policies.admits(Arrival::Appear, &facts, &assessment);
+            let verdict = live
+                .policies
+                .admits(Arrival::Appear, &facts, &client.assessment);
             if !verdict.allowed {
                 return Err(Unresolved::Refused(verdict.reasons));
             }
         }
-        self.signals.log_shadow(&assessment, &client, now);
+        self.signals
+            .log_shadow(&client.assessment, &client, self.now());
         client.facts = Some(Arc::new(facts));
-        client.assessment = assessment;
         self.lift(client, &live).await
     }
 
@@ -329,18 +322,29 @@ impl Engine {
         source: &Source,
         live: &Live,
     ) -> Result<(Client, Facts), Unresolved> {
-        if client.seen.is_none() && client.door == Door::Dcr {
-            client.seen = self.seen_of(&client.client_id);
-        }
-        let known = self.history_of(&client).await?;
-        let facts = self.gather(live, &client, source, Some(known)).await;
-        let assessment = live.policies.assess(&facts);
-        client.assessment = with_seen(&assessment, client.seen, client.standing);
+        let facts = self.look_at(&mut client, source, live).await?;
         match self.lift(client.clone(), live).await {
             Ok(lifted) => Ok((lifted, facts)),
             Err(Unresolved::Refused(_)) => Ok((client, facts)),
             Err(failure) => Err(failure),
         }
+    }
+
+    /// Phases 1 and 2, now and as of the registration: leaves the assessment with the client.
+    async fn look_at(
+        &self,
+        client: &mut Client,
+        source: &Source,
+        live: &Live,
+    ) -> Result<Facts, StoreError> {
+        if client.seen.is_none() && client.door == Door::Dcr {
+            client.seen = self.seen_of(&client.client_id);
+        }
+        let known = self.history_of(client).await?;
+        let facts = self.gather(live, client, source, Some(known)).await;
+        let assessment = live.policies.assess(&facts);
+        client.assessment = with_seen(&assessment, client.seen, client.standing);
+        Ok(facts)
     }
 
     /// What the store knows of a client and its like.
@@ -412,10 +416,7 @@ impl Engine {
         source: &Source,
     ) -> Result<Seen, Verdict> {
         let live = self.live_now();
-        let egress = live.catalogue.is_vendor_egress(source.ip);
-        let now = self.now();
-        self.signals
-            .note_arrival(source, &client.software, egress, now);
+        self.note_arrival(&live, client, source);
         let facts = self.gather(&live, client, source, None).await;
         let assessment = live.policies.assess(&facts);
         self.signals.log_shadow(&assessment, client, self.now());
@@ -519,11 +520,7 @@ impl Engine {
                 return Permit::Refused(verdict);
             }
         }
-        let ceiling = Ceiling {
-            trust: client.assessment.trust,
-            risk: client.assessment.risk,
-            read_only: live.power(client, None).scopes != ScopeCeiling::All,
-        };
+        let ceiling = live.ceiling(client, None);
         let principal = Principal::Person(&person);
         let asking = self.asking(&live, client, spec, ceiling);
         Permit::Scopes(permitted(&live, Stage::Grant, principal, &asking, scopes))
@@ -559,11 +556,9 @@ impl Engine {
     pub(crate) fn note_decision(&self, client: &Client, action: &str) {
         let Some(facts) = &client.facts else { return };
         let assessment = &client.assessment;
-        let outcomes = Outcome::ALL.iter().filter(|outcome| {
-            let mut reasons = assessment.reasons.iter();
-            reasons.any(|reason| reason.outcomes.contains(outcome))
-        });
-        let outcomes: Vec<&str> = outcomes.map(|outcome| outcome.as_str()).collect();
+        let outcomes = Outcome::ALL.iter().copied();
+        let outcomes = outcomes.filter(|outcome| assessment.fired(*outcome));
+        let outcomes: Vec<&str> = outcomes.map(Outcome::as_str).collect();
         let row = DecisionRow {
             at: self.now(),
             action: action.to_owned(),
@@ -651,40 +646,37 @@ impl Engine {
     /// the store remembers of it. The comparison is most of the work and stays the same while
     /// neither side changes, so it is remembered.
     fn client_facts(&self, live: &Live, client: &Client, inputs: &ClientInputs<'_>) -> ClientFacts {
-        let known = inputs.history.unwrap_or_default();
-        let mut facts = (!client.client_id.is_empty()).then(|| self.compared(live, client, inputs));
-        let mut facts = facts.take().unwrap_or_else(|| client_facts(inputs));
-        let history = history::history(&known, inputs.now_s);
-        facts.days_known = history.days_known;
-        facts.people = history.people;
-        facts.reports = history.reports;
-        facts.changes_30d = history.changes_30d;
-        facts
+        // One that registers has no id yet, and is compared once.
+        let compared = if client.client_id.is_empty() {
+            client_facts(inputs)
+        } else {
+            self.compared(live, client, inputs)
+        };
+        let history = history::history(&inputs.history.unwrap_or_default(), inputs.now_s);
+        ClientFacts {
+            days_known: history.days_known,
+            people: history.people,
+            reports: history.reports,
+            changes_30d: history.changes_30d,
+            ..compared
+        }
     }
 
     fn compared(&self, live: &Live, client: &Client, inputs: &ClientInputs<'_>) -> ClientFacts {
         let key = Compared {
             client: client.key,
-            metadata: Arc::as_ptr(&client.metadata) as usize,
-            version: client.version,
+            metadata: vestibule_seal::sha256(client.metadata.encode_stored().as_bytes()),
             vouched: inputs.vouched,
             proved: inputs.domain_proved,
             catalogue: live.heads.catalogue,
             lists: live.heads.lists,
         };
-        // A sealed client is read anew each time, but its id is its metadata.
-        let key = match client.door {
-            Door::Cimd => key,
-            Door::Admin | Door::Dcr => Compared { metadata: 0, ..key },
-        };
-        if let Some((_, facts)) = self.signals.compared.get(&key) {
+        if let Some(facts) = self.signals.compared.get(&key) {
             return (*facts).clone();
         }
-        let facts = Arc::new(client_facts(inputs));
-        // The metadata is held, so that its address is nobody else's meanwhile.
-        let held = (Arc::clone(&client.metadata), Arc::clone(&facts));
-        self.signals.compared.insert(key, held);
-        (*facts).clone()
+        let facts = client_facts(inputs);
+        self.signals.compared.insert(key, Arc::new(facts.clone()));
+        facts
     }
 
     fn asking<'a>(
@@ -720,9 +712,7 @@ impl Engine {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 struct Compared {
     client: ClientKey,
-    /// Address of its metadata; 0 where the id or the row's version says it all.
-    metadata: usize,
-    version: Option<u64>,
+    metadata: [u8; 32],
     vouched: Option<Standing>,
     proved: bool,
     catalogue: u64,
@@ -756,7 +746,8 @@ fn groups_of(user: &User) -> Vec<String> {
     }
 }
 
-fn policy_ids(assessment: &Assessment) -> Vec<String> {
+/// The policies that spoke.
+pub(crate) fn policy_ids(assessment: &Assessment) -> Vec<String> {
     let reasons = assessment.reasons.iter();
     reasons.map(|reason| reason.policy.clone()).collect()
 }
@@ -792,25 +783,28 @@ fn with_seen(
     Arc::new(assessment.with(reason))
 }
 
-impl Signals {
+impl Engine {
     /// Count one that registers or is seen for the first time. The machine itself is no crowd:
     /// whoever comes from loopback is the operator, or everybody behind a proxy that was not
     /// configured, and a count would hold all of them for a flood.
-    fn note_arrival(&self, source: &Source, software: &str, egress: bool, now: Timestamp) {
+    fn note_arrival(&self, live: &Live, client: &Client, source: &Source) {
         if source.ip.is_loopback() {
             return;
         }
-        let now = now.seconds();
+        let (velocity, now) = (&self.signals.velocity, self.now().seconds());
         let prefix = VelocityKey::Source(SourcePrefix::of(source.ip));
         // One source has a small share in what a software is blamed for, or a single stranger could
         // make every copy of it look like a flood.
-        if self.velocity.count(prefix, now) < SHARE_IN_SOFTWARE {
-            self.velocity.note_arrival(source.ip, software, egress, now);
+        if velocity.count(prefix, now) < SHARE_IN_SOFTWARE {
+            let egress = live.catalogue.is_vendor_egress(source.ip);
+            velocity.note_arrival(source.ip, &client.software, egress, now);
         } else {
-            self.velocity.note(prefix, now);
+            velocity.note(prefix, now);
         }
     }
+}
 
+impl Signals {
     /// Differences only, and each policy once a minute: a sample, not a record.
     fn log_shadow(&self, assessment: &Assessment, client: &Client, now: Timestamp) {
         let minute = now.seconds() / 60;

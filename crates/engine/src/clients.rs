@@ -175,6 +175,36 @@ impl Client {
         }
     }
 
+    /// One without a row, of whom only its metadata is known.
+    fn of_metadata(
+        client_id: &str,
+        door: Door,
+        metadata: Arc<ClientMetadata>,
+        since: Timestamp,
+    ) -> Self {
+        Self {
+            key: ClientKey::of(client_id),
+            client_id: client_id.to_owned(),
+            door,
+            standing: Standing::Unverified,
+            assessment: Arc::new(Assessment::clean(Standing::Unverified)),
+            facts: None,
+            seen: None,
+            vouched: false,
+            software: software(&metadata),
+            secret: SecretProof::None,
+            management_hash: None,
+            introspects: Vec::new(),
+            machine_scopes: None,
+            scope_ceiling: None,
+            document_host: None,
+            issued_at: since,
+            snapshot_at: since,
+            version: None,
+            metadata,
+        }
+    }
+
     fn of_seal(id: &IssuedId, sealed: SealedRegistration) -> Self {
         let secret = if sealed.metadata.auth_methods.needs_secret() {
             SecretProof::Derived
@@ -187,75 +217,32 @@ impl Client {
                 .or_else(|| sealed.metadata.scope.clone())
                 .unwrap_or_default()
         });
+        let metadata = Arc::new(sealed.metadata);
         Self {
-            key: ClientKey::of(id.as_str()),
-            client_id: id.as_str().to_owned(),
-            door: Door::Dcr,
-            standing: Standing::Unverified,
-            assessment: Arc::new(Assessment::clean(Standing::Unverified)),
-            facts: None,
             seen: sealed.seen,
             vouched: sealed.vouched,
-            software: software(&sealed.metadata),
             secret,
-            management_hash: None,
-            introspects: Vec::new(),
             machine_scopes: machine,
             scope_ceiling: sealed.ceiling,
-            document_host: None,
-            issued_at: sealed.issued_at,
-            snapshot_at: sealed.issued_at,
-            version: None,
-            metadata: Arc::new(sealed.metadata),
+            ..Self::of_metadata(id.as_str(), Door::Dcr, metadata, sealed.issued_at)
         }
     }
 
     /// One that registers now and has no id yet.
     pub(crate) fn newcomer(metadata: ClientMetadata, vouched: bool, now: Timestamp) -> Self {
         Self {
-            key: ClientKey::of(""),
-            client_id: String::new(),
-            door: Door::Dcr,
-            standing: Standing::Unverified,
-            assessment: Arc::new(Assessment::clean(Standing::Unverified)),
-            facts: None,
-            seen: None,
             vouched,
-            software: software(&metadata),
-            secret: SecretProof::None,
-            management_hash: None,
-            introspects: Vec::new(),
-            machine_scopes: None,
-            scope_ceiling: None,
-            document_host: None,
-            issued_at: now,
-            snapshot_at: now,
-            version: None,
-            metadata: Arc::new(metadata),
+            ..Self::of_metadata("", Door::Dcr, Arc::new(metadata), now)
         }
     }
 
     fn of_document(url: &ClientIdUrl, document: &vestibule_cimd::Document) -> Self {
+        let metadata = Arc::clone(&document.metadata);
+        let since = Timestamp::from_seconds(document.first_seen);
         Self {
-            key: ClientKey::of(url.as_str()),
-            client_id: url.as_str().to_owned(),
-            door: Door::Cimd,
-            standing: Standing::Unverified,
-            assessment: Arc::new(Assessment::clean(Standing::Unverified)),
-            facts: None,
-            seen: None,
-            vouched: false,
-            software: software(&document.metadata),
-            secret: SecretProof::None,
-            management_hash: None,
-            introspects: Vec::new(),
-            machine_scopes: None,
-            scope_ceiling: None,
             document_host: Some(url.host().to_owned()),
-            issued_at: Timestamp::from_seconds(document.first_seen),
             snapshot_at: Timestamp::from_seconds(document.fetched_at),
-            version: None,
-            metadata: document.metadata.clone(),
+            ..Self::of_metadata(url.as_str(), Door::Cimd, metadata, since)
         }
     }
 }
@@ -355,17 +342,17 @@ impl Engine {
             ClientLookup::Gone => return Err(Unresolved::Gone),
             ClientLookup::NeverSeen => {}
         }
-        let policy = ClientIdUrlPolicy {
-            loopback_origins: &self.config.loopback_origins,
-            ..ClientIdUrlPolicy::default()
-        };
-        match ClientId::parse_with(raw, &policy).map_err(Unresolved::Malformed)? {
+        match ClientId::parse_with(raw, &self.client_id_urls()).map_err(Unresolved::Malformed)? {
             ClientId::Issued(id) if id.is_sealed() => self.open_registration(&id, fetch),
             ClientId::Url(url) if fetch => {
-                let settings = self.settings();
-                let welcome = match settings.cimd {
+                let live = self.live_now();
+                let welcome = match live.settings.cimd {
                     CimdMode::Off => false,
-                    CimdMode::Listed => settings.cimd_listed.iter().any(|id| id == url.as_str()),
+                    CimdMode::Listed => live
+                        .settings
+                        .cimd_listed
+                        .iter()
+                        .any(|id| id == url.as_str()),
                     CimdMode::Open => true,
                 };
                 // Our own host and issuer are nobody's client (CIMD-06, F17, R22).
@@ -393,11 +380,7 @@ impl Engine {
         client: Client,
         source: &Source,
     ) -> Result<Client, Unresolved> {
-        let policy = ClientIdUrlPolicy {
-            loopback_origins: &self.config.loopback_origins,
-            ..ClientIdUrlPolicy::default()
-        };
-        let url = ClientIdUrl::parse(&client.client_id, &policy)
+        let url = ClientIdUrl::parse(&client.client_id, &self.client_id_urls())
             .map_err(|failure| Unresolved::Malformed(failure.into()))?;
         match self.documents.document(&url, source.bucket()).await {
             Ok(document) => {
@@ -442,6 +425,14 @@ impl Engine {
             return Err(Unresolved::DoorClosed(Door::Dcr));
         }
         Ok(Client::of_seal(id, sealed))
+    }
+
+    /// Which URLs can be a `client_id` here: with a loopback issuer, also configured loopback ones.
+    pub(crate) fn client_id_urls(&self) -> ClientIdUrlPolicy<'_> {
+        ClientIdUrlPolicy {
+            loopback_origins: &self.config.loopback_origins,
+            ..ClientIdUrlPolicy::default()
+        }
     }
 
     /// What a sealed id says; nothing of it is judged but that it is ours.

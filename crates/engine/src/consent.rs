@@ -33,7 +33,7 @@ use crate::{
     ReportedPage, ScopeGroups, ScopeRow, Step,
     authorize::{Asked, host_of, name_of},
     clients::Client,
-    ticket::{NoTicket, Ticket, binding_of},
+    ticket::{Ticket, binding_of},
 };
 
 /// Life of a code (oauth table 1.3).
@@ -183,14 +183,7 @@ impl Engine {
         if !self.csrf_is_right(cookie, "consent", &form.csrf) {
             return Err(self.forged("This page belongs to another session.").into());
         }
-        let ticket = self
-            .open_ticket(&form.ticket, binding_of(cookie))
-            .map_err(|f| match f {
-                NoTicket::Expired => stale("The request has expired."),
-                NoTicket::Foreign => stale("This page belongs to another session."),
-            })?;
-        let moved = || self.start_again("The app has changed where it wants to be answered.");
-        let mut asked = self.take_up(&ticket, browser, moved).await?;
+        let (ticket, mut asked) = self.reopen(&form.ticket, cookie, browser).await?;
         let again = async |asked: &Asked, text: &str| {
             let changed = vec![text.to_owned()];
             Reply::from(self.consent_page(asked, cookie, &user, changed).await)

@@ -189,7 +189,16 @@ impl Engine {
         let Some(verification) = self.store.find_verification(id).await? else {
             return Ok(None);
         };
-        let found = self.look_for(&verification).await;
+        let looked = self.look_and_note(&verification).await?;
+        self.follow().await?;
+        Ok(looked)
+    }
+
+    async fn look_and_note(
+        &self,
+        verification: &Verification,
+    ) -> Result<Option<(VerificationMove, Option<String>)>, StoreError> {
+        let found = self.look_for(verification).await;
         let now = self.now();
         let (outcome, next, problem) = match found {
             Ok(()) => (VerificationOutcome::Proved, now.plus(AGAIN_AFTER), None),
@@ -215,9 +224,8 @@ impl Engine {
         );
         let moved = self
             .store
-            .note_verification(id, outcome, next, now, audit)
+            .note_verification(&verification.id, outcome, next, now, audit)
             .await?;
-        self.follow().await?;
         Ok(moved.map(|moved| (moved, problem)))
     }
 
@@ -225,7 +233,10 @@ impl Engine {
     pub async fn check_due_verifications(&self) -> Result<usize, StoreError> {
         let due = self.store.due_verifications(self.now(), CHECKS_MAX).await?;
         for verification in &due {
-            self.check_verification(&verification.id).await?;
+            self.look_and_note(verification).await?;
+        }
+        if !due.is_empty() {
+            self.follow().await?;
         }
         Ok(due.len())
     }

@@ -16,7 +16,7 @@ use vestibule_policy::signals::stability::{self, Change};
 use vestibule_protocol::{
     audit::{Actor, Event},
     client_id::ClientKey,
-    client_id_url::{ClientIdUrl, ClientIdUrlPolicy},
+    client_id_url::ClientIdUrl,
     client_metadata::ClientMetadata,
     time::Timestamp,
     trust::Door,
@@ -55,7 +55,7 @@ impl Engine {
             }
             return Ok(());
         }
-        let security = changes.iter().any(|change| change.security);
+        let security = stability::is_security(&changes);
         let members: Vec<&str> = changes.iter().map(|change| change.member).collect();
         let audit = self.audit(
             Event::DocumentChanged,
@@ -132,11 +132,7 @@ impl Engine {
             return Ok(());
         };
         let client = Client::of_row(*row);
-        let policy = ClientIdUrlPolicy {
-            loopback_origins: &self.config.loopback_origins,
-            ..ClientIdUrlPolicy::default()
-        };
-        let Ok(url) = ClientIdUrl::parse(client_id, &policy) else {
+        let Ok(url) = ClientIdUrl::parse(client_id, &self.client_id_urls()) else {
             return Ok(());
         };
         match self.documents.document(&url, WATCH_SOURCE).await {

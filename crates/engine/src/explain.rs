@@ -60,8 +60,8 @@ pub struct Explanation {
     pub stored: bool,
     /// Who it is to us.
     pub standing: Standing,
-    /// What the policies saw; none of a client that an admin made, which they are not asked about.
-    pub facts: Option<Facts>,
+    /// What the policies saw.
+    pub facts: Facts,
     /// What they made of it.
     pub assessment: Arc<Assessment>,
     /// Whether it may come in, at its own door; none of a client that an admin made.
@@ -81,17 +81,14 @@ impl Engine {
     ) -> Result<Explanation, ExplainError> {
         let client = self.find_for_admin(client_id, source).await?;
         let live = self.live_now();
-        let (client, facts, arrival) = if client.door == Door::Admin {
-            (client, None, None)
-        } else {
-            let (client, facts) = self.judge(client, source, &live).await?;
-            let door = match client.door {
-                Door::Cimd => Arrival::Appear,
-                Door::Admin | Door::Dcr => Arrival::Register,
-            };
-            let arrival = live.policies.admits(door, &facts, &client.assessment);
-            (client, Some(facts), Some(arrival))
+        let (client, facts) = self.judge(client, source, &live).await?;
+        let arrival = match client.door {
+            Door::Admin => None,
+            Door::Cimd => Some(Arrival::Appear),
+            Door::Dcr => Some(Arrival::Register),
         };
+        let arrival =
+            arrival.map(|arrival| live.policies.admits(arrival, &facts, &client.assessment));
         let approval = self.approval_of(&client).await?;
         let name = client.metadata.client_name.as_ref();
         Ok(Explanation {

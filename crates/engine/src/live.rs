@@ -58,22 +58,31 @@ impl Live {
         let settings = read_settings(store, config)
             .await?
             .ok_or(StartError::Settings)?;
-        let mut degraded = Vec::new();
-        let policies = read_policies(store, &mut degraded).await?;
-        let catalogue = read_catalogue(store, &mut degraded).await?;
+        let judging = Judging::load(store).await?;
         let standings = Arc::new(Standings::load(store).await?);
-        Ok(Self {
+        Ok(Self::of(heads, settings, keys, judging, standings, config))
+    }
+
+    fn of(
+        heads: Heads,
+        settings: Settings,
+        keys: Arc<Keys>,
+        judging: Judging,
+        standings: Arc<Standings>,
+        config: &EngineConfig,
+    ) -> Self {
+        Self {
             metadata: metadata(&settings, config),
             jwks: cached(keys.public.to_json()),
             listed: listed(&settings),
             heads,
             settings,
             keys,
-            policies,
-            catalogue,
+            policies: judging.policies,
+            catalogue: judging.catalogue,
             standings,
-            degraded,
-        })
+            degraded: judging.degraded,
+        }
     }
 
     /// What the client may have at a request: the power table under what the policies found. A
@@ -100,6 +109,24 @@ impl Live {
         };
         let table = &self.settings.power;
         table.power(found.trust, grant.risk, None).under(&found)
+    }
+}
+
+/// What judges clients, and what of it could not be used.
+struct Judging {
+    policies: Arc<Policies>,
+    catalogue: Arc<Catalogue>,
+    degraded: Vec<String>,
+}
+
+impl Judging {
+    async fn load(store: &dyn Store) -> Result<Self, StoreError> {
+        let mut degraded = Vec::new();
+        Ok(Self {
+            policies: read_policies(store, &mut degraded).await?,
+            catalogue: read_catalogue(store, &mut degraded).await?,
+            degraded,
+        })
     }
 }
 
@@ -139,35 +166,22 @@ impl Engine {
             Arc::new(keys.map_err(|failure| damaged("key", &failure.to_string()))?)
         };
         let moved = heads.policy != live.heads.policy || heads.catalogue != live.heads.catalogue;
-        let (policies, catalogue, degraded) = if moved {
-            let mut degraded = Vec::new();
-            let policies = read_policies(store, &mut degraded).await?;
-            let catalogue = read_catalogue(store, &mut degraded).await?;
-            (policies, catalogue, degraded)
+        let judging = if moved {
+            Judging::load(store).await?
         } else {
-            (
-                Arc::clone(&live.policies),
-                Arc::clone(&live.catalogue),
-                live.degraded.clone(),
-            )
+            Judging {
+                policies: Arc::clone(&live.policies),
+                catalogue: Arc::clone(&live.catalogue),
+                degraded: live.degraded.clone(),
+            }
         };
         let standings = if heads.lists == live.heads.lists {
             Arc::clone(&live.standings)
         } else {
             Arc::new(Standings::load(store).await?)
         };
-        Ok(Live {
-            metadata: metadata(&settings, &self.config),
-            jwks: cached(keys.public.to_json()),
-            listed: listed(&settings),
-            heads,
-            settings,
-            keys,
-            policies,
-            catalogue,
-            standings,
-            degraded,
-        })
+        let config = &self.config;
+        Ok(Live::of(heads, settings, keys, judging, standings, config))
     }
 
     /// What stands in for something that could not be used; empty in health.

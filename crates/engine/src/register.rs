@@ -151,7 +151,8 @@ impl Engine {
 
     /// Is the door open for this request?
     async fn admit(&self, bearer: Option<&str>) -> Result<Option<InitialToken>, Problem> {
-        match self.settings().dcr {
+        let door = self.live().settings.dcr;
+        match door {
             DcrMode::Off => Err(Problem::new(
                 ErrorCode::InvalidRequest,
                 "dynamic client registration is disabled",

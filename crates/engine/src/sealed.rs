@@ -44,13 +44,11 @@ pub(crate) struct Seen {
 
 impl Seen {
     pub(crate) fn of(assessment: &Assessment) -> Self {
-        let fired = |outcome: &Outcome| {
-            let mut reasons = assessment.reasons.iter();
-            reasons.any(|reason| reason.outcomes.contains(outcome))
-        };
         let bits = Outcome::ALL.iter().rev();
         Self {
-            outcomes: bits.fold(0, |byte, outcome| byte << 1 | u8::from(fired(outcome))),
+            outcomes: bits.fold(0, |byte, outcome| {
+                byte << 1 | u8::from(assessment.fired(*outcome))
+            }),
             risk: assessment.risk,
         }
     }

@@ -172,6 +172,24 @@ impl Engine {
         }
     }
 
+    /// The request in a form or cookie of a session, judged anew, with its ticket.
+    pub(crate) async fn reopen(
+        &self,
+        sealed: &str,
+        session_cookie: &str,
+        browser: &Browser,
+    ) -> Result<(Ticket, Asked), Step> {
+        let ticket = self
+            .open_ticket(sealed, binding_of(session_cookie))
+            .map_err(|failure| match failure {
+                NoTicket::Expired => self.start_again("The request has expired."),
+                NoTicket::Foreign => self.start_again("This page belongs to another session."),
+            })?;
+        let moved = || self.start_again("The app has changed where it wants to be answered.");
+        let asked = self.take_up(&ticket, browser, moved).await?;
+        Ok((ticket, asked))
+    }
+
     /// The request of a ticket, judged anew; `moved` is the answer where its redirect URI is not
     /// registered any more.
     pub(crate) async fn take_up(

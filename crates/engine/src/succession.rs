@@ -9,7 +9,7 @@
 use vestibule_protocol::{
     audit::{Actor, Event},
     client_id::ClientKey,
-    client_id_url::{ClientIdUrl, ClientIdUrlPolicy},
+    client_id_url::ClientIdUrl,
     trust::Door,
 };
 use vestibule_store::{
@@ -45,11 +45,7 @@ impl Engine {
         client_id: &str,
         actor: Actor,
     ) -> Result<usize, LinkError> {
-        let policy = ClientIdUrlPolicy {
-            loopback_origins: &self.config.loopback_origins,
-            ..ClientIdUrlPolicy::default()
-        };
-        if ClientIdUrl::parse(client_id, &policy).is_err() {
+        if ClientIdUrl::parse(client_id, &self.client_id_urls()).is_err() {
             return Err(LinkError::NotADocument(client_id.to_owned()));
         }
         // One more than can be linked, so that too many are noticed.

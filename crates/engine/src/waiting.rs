@@ -22,11 +22,12 @@ use vestibule_store::{
 
 use crate::{
     Browser, CookieChange, Cookies, Engine, FailurePage, FailureStatus, Reply, Step, WaitingPage,
+    admission::policy_ids,
     authorize::{Asked, name_of},
     clients::Client,
     consent::client_host,
     throttle::Meter,
-    ticket::{NoTicket, Ticket, binding_of},
+    ticket::{Ticket, binding_of},
 };
 
 /// Longest sealed request that a cookie holds; browsers cut at 4 KiB with the attributes.
@@ -140,10 +141,7 @@ impl Engine {
     pub async fn resume_with(&self, ticket: String, csrf: &str, browser: &Browser) -> Reply {
         let cookie = browser.session.as_deref().unwrap_or_default();
         if !self.csrf_is_right(cookie, "waiting", csrf) {
-            let text = "This page belongs to another session.";
-            let hint = Some("Start again from your app.");
-            let status = FailureStatus::Forbidden;
-            return Step::Show(self.failure_page(status, "Start again", text, hint)).into();
+            return self.forged("This page belongs to another session.").into();
         }
         self.take_up_waiting(&ticket, browser).await
     }
@@ -165,16 +163,8 @@ impl Engine {
             Err(failure) => return Step::Show(self.store_page(&failure)).into(),
         };
         let cookie = browser.session.as_deref().unwrap_or_default();
-        let ticket = match self.open_ticket(ticket, binding_of(cookie)) {
-            Ok(ticket) => ticket,
-            Err(NoTicket::Expired) => return done(self.start_again("The request has expired.")),
-            Err(NoTicket::Foreign) => {
-                return done(self.start_again("This page belongs to another session."));
-            }
-        };
-        let moved = || self.start_again("The app has changed where it wants to be answered.");
-        let asked = match self.take_up(&ticket, browser, moved).await {
-            Ok(asked) => asked,
+        let asked = match self.reopen(ticket, cookie, browser).await {
+            Ok((_, asked)) => asked,
             Err(step) => return done(step),
         };
         let mut reply = self.go_on(asked, browser, &session, &user).await;
@@ -215,8 +205,6 @@ impl Client {
 
     /// The policies that spoke, for the trail and the log.
     pub(crate) fn assessment_ids(&self) -> String {
-        let ids = self.assessment.reasons.iter();
-        let ids: Vec<&str> = ids.map(|reason| reason.policy.as_str()).collect();
-        ids.join(" ")
+        policy_ids(&self.assessment).join(" ")
     }
 }

@@ -70,6 +70,12 @@ pub(super) fn differences<'a>(
 }
 
 impl Assessment {
+    /// Did a policy with this outcome fire?
+    pub fn fired(&self, outcome: Outcome) -> bool {
+        let mut reasons = self.reasons.iter();
+        reasons.any(|reason| reason.outcomes.contains(&outcome))
+    }
+
     /// With one more reason: never wider.
     #[must_use]
     pub fn with(&self, reason: Reason) -> Self {

@@ -170,9 +170,9 @@ impl PolicyCommand {
         };
         let mut code = ExitCode::SUCCESS;
         let told = &mut code;
-        with_hub(&config, |hub| async {
-            *told = act(&hub, action).await?;
-            Ok(hub)
+        with_hub(&config, async |hub| {
+            *told = act(hub, action).await?;
+            Ok(())
         })
         .await?;
         Ok(code)
@@ -463,8 +463,8 @@ fn explanation_json(explained: &Explanation, with_source: bool) -> Value {
             "outcomes": outcomes.collect::<Value>(),
         })
     });
-    let mut facts = explained.facts.as_ref().map(facts_json::to_json);
-    if !with_source && let Some(Value::Object(facts)) = &mut facts {
+    let mut facts = facts_json::to_json(&explained.facts);
+    if !with_source && let Value::Object(facts) = &mut facts {
         facts.remove("source");
     }
     json!({
@@ -497,10 +497,7 @@ fn print_explanation(explained: &Explanation, policies: &Policies, from: Option<
         explained.door.as_str()
     );
     println!("Standing  {}", explained.standing.as_str());
-    match &explained.facts {
-        None => println!("          No policy is asked about it."),
-        Some(facts) => print_facts(facts, from),
-    }
+    print_facts(&explained.facts, from);
     println!();
     if assessment.reasons.is_empty() {
         println!("No policy fires.");
