@@ -4,7 +4,7 @@
 //! servers take turns within each round, so that a machine that gets slower gets slower for all.
 //! `docs/benchmarks.md` says what the numbers mean. Nothing here uses a crate of the workspace.
 //!
-//! `cargo xtask bench` builds and starts it: `vestibule-bench [--quick] [--rounds N]`.
+//! `cargo xtask bench` builds and starts it: `vestibule-bench [--quick] [--rounds N] [--only ITEM]`.
 
 mod contender;
 mod echo;
@@ -35,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) codes: usize,
     /// The whole run.
     pub(crate) limit: Duration,
+    /// Everything, or this alone.
+    pub(crate) only: Option<Item>,
 }
 
 const FULL: Plan = Plan {
@@ -42,6 +44,7 @@ const FULL: Plan = Plan {
     length: Duration::from_secs(3),
     codes: 6_000,
     limit: Duration::from_secs(580),
+    only: None,
 };
 
 const QUICK: Plan = Plan {
@@ -49,6 +52,7 @@ const QUICK: Plan = Plan {
     length: Duration::from_secs(1),
     codes: 1_500,
     limit: Duration::from_secs(110),
+    only: None,
 };
 
 /// The items of work, in the order of the table.
@@ -77,6 +81,18 @@ impl Item {
         Self::Refresh,
         Self::Introspect,
     ];
+
+    /// Name on the command line.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::Discovery => "discovery",
+            Self::Authorize => "authorize",
+            Self::Code => "code",
+            Self::Refresh => "refresh",
+            Self::Introspect => "introspect",
+        }
+    }
 
     /// Name in the table.
     pub(crate) fn name(self) -> &'static str {
@@ -109,15 +125,36 @@ fn main() -> ExitCode {
     }
 }
 
+const USAGE: &str = "usage: vestibule-bench [--quick] [--rounds N] [--only ITEM]\n\
+    ITEM: register, discovery, authorize, code, refresh or introspect";
+
 fn plan(words: &[&str]) -> Outcome<Plan> {
-    match words {
-        [] => Ok(FULL),
-        ["--quick"] => Ok(QUICK),
-        ["--rounds", number] => match number.parse() {
-            Ok(rounds @ 1..=10) => Ok(Plan { rounds, ..FULL }),
-            _ => Err("--rounds takes a number from 1 to 10".to_owned()),
-        },
-        _ => Err("usage: vestibule-bench [--quick | --rounds N]".to_owned()),
+    let mut plan = FULL;
+    let mut rest = words;
+    loop {
+        rest = match rest {
+            [] => return Ok(plan),
+            ["--quick", rest @ ..] => {
+                plan = Plan {
+                    only: plan.only,
+                    ..QUICK
+                };
+                rest
+            }
+            ["--rounds", number, rest @ ..] => {
+                plan.rounds = match number.parse() {
+                    Ok(rounds @ 1..=10) => rounds,
+                    _ => return Err("--rounds takes a number from 1 to 10".to_owned()),
+                };
+                rest
+            }
+            ["--only", word, rest @ ..] => {
+                let item = Item::ALL.into_iter().find(|item| item.word() == *word);
+                plan.only = Some(item.ok_or(USAGE)?);
+                rest
+            }
+            _ => return Err(USAGE.to_owned()),
+        };
     }
 }
 
@@ -159,7 +196,8 @@ async fn run(plan: Plan) -> Outcome<()> {
             }
         );
         let mut taken = vec![measure("echo", "echo", &echo, None, echo.load(length)).await?];
-        for item in Item::ALL {
+        let chosen = |item: &Item| plan.only.is_none_or(|only| only == *item);
+        for item in Item::ALL.into_iter().filter(chosen) {
             // Whoever goes first takes turns.
             for turn in 0..2 {
                 let sample = if (turn + round) % 2 == 0 {
