@@ -19,7 +19,8 @@ use vestibule_store::{
 use crate::{
     SqliteStore,
     clients::{is_stored, tombstone},
-    rows, standings, supersessions,
+    rows::{self, Columns},
+    standings, supersessions,
 };
 
 #[async_trait]
@@ -41,14 +42,15 @@ impl GrantStore for SqliteStore {
     }
 
     async fn find_code(&self, hash: &CodeHash) -> Result<Option<(Code, Grant)>> {
-        let columns = rows::GRANT_COLUMNS;
+        let (code, grant) = (rows::CODE_COLUMNS, rows::GRANT_COLUMNS);
         self.readers.read(|c| {
             c.prepare_cached(&format!(
-                "SELECT c.*, {columns} FROM codes c JOIN grants g ON g.id = c.grant_id \
+                "SELECT {code}, {grant} FROM codes c JOIN grants g ON g.id = c.grant_id \
                  WHERE c.hash = ?1"
             ))?
             .query_row([hash.as_bytes()], |row| {
-                Ok((rows::code(row)?, rows::grant(row)?))
+                let mut columns = Columns::of(row);
+                Ok((columns.code()?, columns.grant()?))
             })
             .optional()
         })
@@ -62,7 +64,7 @@ impl GrantStore for SqliteStore {
         let columns = rows::GRANT_COLUMNS;
         self.readers.read(|c| {
             c.prepare_cached(&format!("SELECT {columns} FROM grants g WHERE g.id = ?1"))?
-                .query_row([id.as_str()], rows::grant)
+                .query_row([id.as_str()], |row| Columns::of(row).grant())
                 .optional()
         })
     }
@@ -116,7 +118,9 @@ impl GrantStore for SqliteStore {
                 "SELECT {columns} FROM grants g WHERE g.user = ?1 AND g.revoked = 0 \
                  ORDER BY g.created_at DESC LIMIT ?2"
             ))?
-            .query_map(params![user.as_str(), limit], rows::grant)?
+            .query_map(params![user.as_str(), limit], |row| {
+                Columns::of(row).grant()
+            })?
             .collect()
         })
     }
@@ -247,12 +251,14 @@ fn insert_grant(c: &Connection, grant: &Grant) -> rusqlite::Result<()> {
 
 fn spend(c: &Connection, spending: &CodeSpending) -> rusqlite::Result<Spent> {
     let found = c
-        .prepare_cached(
-            "SELECT c.*, g.revoked AS g_revoked FROM codes c JOIN grants g ON g.id = c.grant_id \
+        .prepare_cached(&format!(
+            "SELECT {code}, g.revoked FROM codes c JOIN grants g ON g.id = c.grant_id \
              WHERE c.hash = ?1",
-        )?
+            code = rows::CODE_COLUMNS
+        ))?
         .query_row([spending.hash.as_bytes()], |row| {
-            Ok((rows::code(row)?, row.get::<_, bool>("g_revoked")?))
+            let mut columns = Columns::of(row);
+            Ok((columns.code()?, columns.take::<bool>()?))
         })
         .optional()?;
     let Some((code, revoked)) = found else {

@@ -10,7 +10,10 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 use vestibule_store::{Result, StoreError};
 
-use crate::{open::SqliteOptions, rows};
+use crate::{
+    open::{SqliteOptions, keep_plans},
+    rows,
+};
 
 /// Longest wait for a connection. All being away for so long means that something is wrong, and
 /// the caller's thread has other work.
@@ -48,6 +51,7 @@ impl Readers {
             let connection = Connection::open_with_flags(path, flags)?;
             connection.busy_timeout(options.busy_timeout)?;
             connection.set_prepared_statement_cache_capacity(64);
+            keep_plans(&connection)?;
             connection.pragma_update(None, "query_only", "ON")?;
             connection.pragma_update(None, "temp_store", "MEMORY")?;
             Ok(connection)

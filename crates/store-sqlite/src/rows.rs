@@ -2,7 +2,7 @@
 
 use rusqlite::{
     Connection, Error, ErrorCode, Row,
-    types::{FromSqlError, Type},
+    types::{FromSql, FromSqlError, Type, ValueRef},
 };
 use vestibule_protocol::{
     client_id::ClientKey,
@@ -139,75 +139,130 @@ pub(crate) fn insert_client(c: &Connection, client: &StoredClient) -> rusqlite::
     Ok(inserted == 1)
 }
 
-/// Columns of `grants`, each under `g_` when joined.
-pub(crate) fn grant(row: &Row<'_>) -> rusqlite::Result<Grant> {
-    let scopes: String = row.get("g_scopes")?;
-    Ok(Grant {
-        id: GrantId::new(row.get::<_, String>("g_id")?),
-        user: UserId::new(row.get::<_, String>("g_user")?),
-        client: client_key(row, "g_client")?,
-        resource: row.get("g_resource")?,
-        scopes: ScopeSet::from_text(&scopes),
-        metadata_digest: row.get("g_metadata_digest")?,
-        auth_time: time(row, "g_auth_time")?,
-        created_at: time(row, "g_created_at")?,
-        absolute_until: time(row, "g_absolute_until")?,
-        risk: Risk::parse(row.get_ref("g_risk")?.as_str()?).ok_or_else(|| damaged("a risk"))?,
-        read_only: row.get("g_read_only")?,
-        short_session: row.get("g_short_session")?,
-        source: row.get("g_source")?,
-        revoked: row.get("g_revoked")?,
-        version: unsigned(row, "g_version")?,
-    })
+/// Takes the columns of a row one after the other. The rows that are read at each token request are
+/// read so: a look-up by name walks over the names of all columns.
+pub(crate) struct Columns<'a> {
+    row: &'a Row<'a>,
+    next: usize,
 }
 
-/// The columns that [`grant`] reads.
-pub(crate) const GRANT_COLUMNS: &str = "g.id AS g_id, g.user AS g_user, g.client AS g_client, \
-    g.resource AS g_resource, g.scopes AS g_scopes, g.metadata_digest AS g_metadata_digest, \
-    g.auth_time AS g_auth_time, g.created_at AS g_created_at, \
-    g.absolute_until AS g_absolute_until, g.risk AS g_risk, g.read_only AS g_read_only, \
-    g.short_session AS g_short_session, g.source AS g_source, g.revoked AS g_revoked, \
-    g.version AS g_version";
+impl<'a> Columns<'a> {
+    /// From the first column on.
+    pub(crate) fn of(row: &'a Row<'a>) -> Self {
+        Self { row, next: 0 }
+    }
+
+    pub(crate) fn take<T: FromSql>(&mut self) -> rusqlite::Result<T> {
+        let value = self.row.get(self.next)?;
+        self.next += 1;
+        Ok(value)
+    }
+
+    fn take_ref(&mut self) -> rusqlite::Result<ValueRef<'a>> {
+        let value = self.row.get_ref(self.next)?;
+        self.next += 1;
+        Ok(value)
+    }
+
+    fn word<T>(
+        &mut self,
+        parse: impl FnOnce(&str) -> Option<T>,
+        what: &'static str,
+    ) -> rusqlite::Result<T> {
+        parse(self.take_ref()?.as_str()?).ok_or_else(|| damaged(what))
+    }
+
+    fn time(&mut self) -> rusqlite::Result<Timestamp> {
+        Ok(self.time_if_any()?.unwrap_or(Timestamp::from_seconds(0)))
+    }
+
+    fn time_if_any(&mut self) -> rusqlite::Result<Option<Timestamp>> {
+        let seconds: Option<i64> = self.take()?;
+        Ok(seconds.map(|seconds| Timestamp::from_seconds(u64::try_from(seconds).unwrap_or(0))))
+    }
+
+    fn unsigned(&mut self) -> rusqlite::Result<u64> {
+        let value: i64 = self.take()?;
+        u64::try_from(value).map_err(|_| damaged("a number is negative"))
+    }
+
+    fn client_key(&mut self) -> rusqlite::Result<ClientKey> {
+        Ok(ClientKey::from_bytes(self.take()?))
+    }
+
+    /// [`GRANT_COLUMNS`].
+    pub(crate) fn grant(&mut self) -> rusqlite::Result<Grant> {
+        Ok(Grant {
+            id: GrantId::new(self.take::<String>()?),
+            user: UserId::new(self.take::<String>()?),
+            client: self.client_key()?,
+            resource: self.take()?,
+            scopes: ScopeSet::from_text(self.take_ref()?.as_str()?),
+            metadata_digest: self.take()?,
+            auth_time: self.time()?,
+            created_at: self.time()?,
+            absolute_until: self.time()?,
+            risk: self.word(Risk::parse, "a risk")?,
+            read_only: self.take()?,
+            short_session: self.take()?,
+            source: self.take()?,
+            revoked: self.take()?,
+            version: self.unsigned()?,
+        })
+    }
+
+    /// [`CODE_COLUMNS`].
+    pub(crate) fn code(&mut self) -> rusqlite::Result<Code> {
+        Ok(Code {
+            hash: CodeHash::new(self.take()?),
+            client: self.client_key()?,
+            grant: GrantId::new(self.take::<String>()?),
+            redirect_uri: self.take()?,
+            challenge: CodeChallenge::from_bytes(self.take()?),
+            nonce: self.take()?,
+            auth_method: self
+                .take_ref()?
+                .as_str_or_null()?
+                .map(auth_method)
+                .transpose()?,
+            expires_at: self.time()?,
+            spent_at: self.time_if_any()?,
+        })
+    }
+
+    /// [`FAMILY_COLUMNS`].
+    pub(crate) fn family(&mut self) -> rusqlite::Result<Family> {
+        Ok(Family {
+            id: FamilyId::new(self.take()?),
+            grant: GrantId::new(self.take::<String>()?),
+            client: self.client_key()?,
+            key_id: self.take()?,
+            generation: self.unsigned()?,
+            rotated_at: self.time()?,
+            last_used_at: self.time()?,
+            idle_until: self.time()?,
+            absolute_until: self.time()?,
+            rotates: self.take()?,
+            auth_method: self.word(AuthMethod::parse, "an authentication method")?,
+            revoked: self.take()?,
+        })
+    }
+}
+
+/// What [`Columns::grant`] takes, in its order.
+pub(crate) const GRANT_COLUMNS: &str = "g.id, g.user, g.client, g.resource, g.scopes, \
+    g.metadata_digest, g.auth_time, g.created_at, g.absolute_until, g.risk, g.read_only, \
+    g.short_session, g.source, g.revoked, g.version";
+/// What [`Columns::code`] takes, in its order.
+pub(crate) const CODE_COLUMNS: &str = "c.hash, c.client, c.grant_id, c.redirect_uri, c.challenge, \
+    c.nonce, c.auth_method, c.expires_at, c.spent_at";
+/// What [`Columns::family`] takes, in its order.
+pub(crate) const FAMILY_COLUMNS: &str = "f.id, f.grant_id, f.client, f.key_id, f.generation, \
+    f.rotated_at, f.last_used_at, f.idle_until, f.absolute_until, f.rotates, f.auth_method, \
+    f.revoked";
 
 fn auth_method(text: &str) -> rusqlite::Result<AuthMethod> {
     AuthMethod::parse(text).ok_or_else(|| damaged("an authentication method"))
-}
-
-/// Columns of `codes`.
-pub(crate) fn code(row: &Row<'_>) -> rusqlite::Result<Code> {
-    Ok(Code {
-        hash: CodeHash::new(row.get("hash")?),
-        client: client_key(row, "client")?,
-        grant: GrantId::new(row.get::<_, String>("grant_id")?),
-        redirect_uri: row.get("redirect_uri")?,
-        challenge: CodeChallenge::from_bytes(row.get("challenge")?),
-        nonce: row.get("nonce")?,
-        auth_method: row
-            .get_ref("auth_method")?
-            .as_str_or_null()?
-            .map(auth_method)
-            .transpose()?,
-        expires_at: time(row, "expires_at")?,
-        spent_at: time_if_any(row, "spent_at")?,
-    })
-}
-
-/// Columns of `families`.
-pub(crate) fn family(row: &Row<'_>) -> rusqlite::Result<Family> {
-    Ok(Family {
-        id: FamilyId::new(row.get("id")?),
-        grant: GrantId::new(row.get::<_, String>("grant_id")?),
-        client: client_key(row, "client")?,
-        key_id: row.get("key_id")?,
-        generation: unsigned(row, "generation")?,
-        rotated_at: time(row, "rotated_at")?,
-        last_used_at: time(row, "last_used_at")?,
-        idle_until: time(row, "idle_until")?,
-        absolute_until: time(row, "absolute_until")?,
-        rotates: row.get("rotates")?,
-        auth_method: auth_method(row.get_ref("auth_method")?.as_str()?)?,
-        revoked: row.get("revoked")?,
-    })
 }
 
 /// Write a line of the trail.

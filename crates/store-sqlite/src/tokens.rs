@@ -12,7 +12,11 @@ use vestibule_store::{
     tokens::{Family, Rotated, Rotation},
 };
 
-use crate::{SqliteStore, grants::revoke, rows};
+use crate::{
+    SqliteStore,
+    grants::revoke,
+    rows::{self, Columns},
+};
 
 /// How often the use of a family that does not rotate is written down.
 const TOUCH_SECONDS: u64 = 3_600;
@@ -100,15 +104,21 @@ impl TokenStore for SqliteStore {
     }
 }
 
+fn by_id() -> String {
+    let (family, grant) = (rows::FAMILY_COLUMNS, rows::GRANT_COLUMNS);
+    format!(
+        "SELECT {family}, {grant} FROM families f JOIN grants g ON g.id = f.grant_id \
+         WHERE f.id = ?1"
+    )
+}
+
 fn find(c: &Connection, id: &FamilyId) -> rusqlite::Result<Option<(Family, Grant)>> {
-    let columns = rows::GRANT_COLUMNS;
-    c.prepare_cached(&format!(
-        "SELECT f.*, {columns} FROM families f JOIN grants g ON g.id = f.grant_id WHERE f.id = ?1"
-    ))?
-    .query_row([id.as_bytes()], |row| {
-        Ok((rows::family(row)?, rows::grant(row)?))
-    })
-    .optional()
+    c.prepare_cached(&by_id())?
+        .query_row([id.as_bytes()], |row| {
+            let mut columns = Columns::of(row);
+            Ok((columns.family()?, columns.grant()?))
+        })
+        .optional()
 }
 
 /// Does the family exist for this client, alive at `now`? `Moved` means yes.
@@ -234,4 +244,29 @@ fn touch(c: &Connection, rotation: &Rotation) -> rusqlite::Result<Rotated> {
             ])?;
     }
     Ok(Rotated::Moved)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+    use crate::SqliteOptions;
+
+    /// Another value does not have SQLite parse the statement again.
+    #[tokio::test]
+    async fn a_hot_statement_is_parsed_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("v.db"), SqliteOptions::default());
+        let store = store.unwrap();
+        let parsed_again = store.readers.read(|c| {
+            for byte in 0..10 {
+                assert!(find(c, &FamilyId::new([byte; 16]))?.is_none());
+            }
+            Ok(c.prepare_cached(&by_id())?
+                .get_status(StatementStatus::RePrepare))
+        });
+        assert_eq!(parsed_again.unwrap(), 0);
+        store.close().await;
+    }
 }
