@@ -26,7 +26,14 @@ use crate::{
 #[async_trait]
 impl GrantStore for SqliteStore {
     async fn approve(&self, approval: Approval) -> Result<Approved> {
-        self.writer.run(move |c| approve(c, &approval)).await
+        let (approved, _) = self
+            .writer
+            .run_hot(
+                move |c| approve(c, &approval),
+                |(_, client_changed)| *client_changed,
+            )
+            .await?;
+        Ok(approved)
     }
 
     async fn deny(&self, ticket: TicketId, until: Timestamp, audit: AuditEntry) -> Result<bool> {
@@ -57,7 +64,9 @@ impl GrantStore for SqliteStore {
     }
 
     async fn spend_code(&self, spending: CodeSpending) -> Result<Spent> {
-        self.writer.run(move |c| spend(c, &spending)).await
+        self.writer
+            .run_hot(move |c| spend(c, &spending), |_| false)
+            .await
     }
 
     async fn find_grant(&self, id: &GrantId) -> Result<Option<Grant>> {
@@ -110,6 +119,17 @@ impl GrantStore for SqliteStore {
         Ok(scopes.map(|text| ScopeSet::from_text(&text)))
     }
 
+    async fn last_grant(&self, user: &UserId, client: &ClientKey) -> Result<Option<Timestamp>> {
+        let last: Option<i64> = self.readers.read(|c| {
+            c.prepare_cached(
+                "SELECT max(created_at) FROM grants \
+                 WHERE client = ?1 AND user = ?2 AND revoked = 0",
+            )?
+            .query_row(params![client.as_bytes(), user.as_str()], |row| row.get(0))
+        })?;
+        Ok(last.map(|at| Timestamp::from_seconds(u64::try_from(at).unwrap_or(0))))
+    }
+
     async fn list_grants(&self, user: &UserId, rows_max: usize) -> Result<Vec<Grant>> {
         let columns = rows::GRANT_COLUMNS;
         let limit = rows::limit(rows_max);
@@ -133,7 +153,8 @@ fn use_ticket(c: &Connection, ticket: &TicketId, until: Timestamp) -> rusqlite::
     Ok(inserted == 1)
 }
 
-fn approve(c: &Connection, approval: &Approval) -> rusqlite::Result<Approved> {
+/// Besides the outcome: whether a client is another than before.
+fn approve(c: &Connection, approval: &Approval) -> rusqlite::Result<(Approved, bool)> {
     let Approval {
         client,
         grant,
@@ -146,16 +167,14 @@ fn approve(c: &Connection, approval: &Approval) -> rusqlite::Result<Approved> {
         || standings::is_blocked(c, &client.key, &code.redirect_uri, approval.now)?
         || (client.door == Door::Admin && !is_stored(c, &client.key)?)
     {
-        return Ok(Approved::ClientGone);
+        return Ok((Approved::ClientGone, false));
     }
     if !use_ticket(c, &approval.ticket, approval.ticket_until)? {
-        return Ok(Approved::TicketUsed);
+        return Ok((Approved::TicketUsed, false));
     }
     // Insert or nothing: of two people on two nodes both win.
     let promoted = rows::insert_client(c, client)?;
-    if !promoted {
-        refresh_client(c, client)?;
-    }
+    let refreshed = !promoted && refresh_client(c, client)?;
     insert_grant(c, grant)?;
     c.prepare_cached(
         "INSERT INTO codes (hash, client, grant_id, redirect_uri, challenge, nonce, auth_method, \
@@ -189,20 +208,22 @@ fn approve(c: &Connection, approval: &Approval) -> rusqlite::Result<Approved> {
     if !approval.supersedes.is_empty() {
         supersessions::move_grants(c, approval)?;
     }
-    Ok(Approved::Done)
+    let client_changed = refreshed || !approval.supersedes.is_empty();
+    Ok((Approved::Done, client_changed))
 }
 
 /// A row that was there learns what is known now: a document's everything, unless it was looked at
 /// later already; a registration's only its software, where the row is older than that column.
-fn refresh_client(c: &Connection, client: &StoredClient) -> rusqlite::Result<()> {
-    match client.door {
-        Door::Admin => {}
-        Door::Cimd => {
-            c.prepare_cached(
+fn refresh_client(c: &Connection, client: &StoredClient) -> rusqlite::Result<bool> {
+    let refreshed = match client.door {
+        Door::Admin => 0,
+        Door::Cimd => c
+            .prepare_cached(
                 "UPDATE clients SET version = version + (metadata <> ?2), metadata = ?2, \
                  software = CASE ?3 WHEN '' THEN software ELSE ?3 END, host = coalesce(?4, host), \
                  snapshot_at = ?5, checked_at = max(checked_at, ?5) \
-                 WHERE key = ?1 AND door = 'cimd' AND snapshot_at <= ?5",
+                 WHERE key = ?1 AND door = 'cimd' AND snapshot_at <= ?5 \
+                 AND (snapshot_at < ?5 OR metadata <> ?2 OR software <> ?3 OR host IS NOT ?4)",
             )?
             .execute(params![
                 client.key.as_bytes(),
@@ -210,17 +231,15 @@ fn refresh_client(c: &Connection, client: &StoredClient) -> rusqlite::Result<()>
                 client.software,
                 client.host,
                 rows::seconds(client.snapshot_at),
-            ])?;
-        }
-        Door::Dcr => {
-            c.prepare_cached(
+            ])?,
+        Door::Dcr => c
+            .prepare_cached(
                 "UPDATE clients SET software = ?2, host = ?3 \
                  WHERE key = ?1 AND door = 'dcr' AND software = '' AND ?2 <> ''",
             )?
-            .execute(params![client.key.as_bytes(), client.software, client.host])?;
-        }
-    }
-    Ok(())
+            .execute(params![client.key.as_bytes(), client.software, client.host])?,
+    };
+    Ok(refreshed > 0)
 }
 
 fn insert_grant(c: &Connection, grant: &Grant) -> rusqlite::Result<()> {

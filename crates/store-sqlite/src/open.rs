@@ -161,7 +161,11 @@ impl Store for SqliteStore {
                 Ok(())
             })
         })?;
-        self.writer.run(|_| Ok(())).await
+        self.writer.run_hot(|_| Ok(()), |()| false).await
+    }
+
+    fn changes(&self) -> u64 {
+        self.writer.changes()
     }
 
     async fn sweep(&self, now: Timestamp, rows_max: usize) -> Result<usize> {
@@ -237,11 +241,10 @@ impl Store for SqliteStore {
     }
 
     async fn outside_version(&self) -> Result<u64> {
-        self.writer
-            .run(|connection| {
-                let version: i64 = connection.query_row("PRAGMA data_version", [], |r| r.get(0))?;
-                Ok(u64::try_from(version).unwrap_or_default())
-            })
-            .await
+        let read = |connection: &Connection| {
+            let version: i64 = connection.query_row("PRAGMA data_version", [], |r| r.get(0))?;
+            Ok(u64::try_from(version).unwrap_or_default())
+        };
+        self.writer.run_hot(read, |_| false).await
     }
 }

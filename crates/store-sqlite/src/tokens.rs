@@ -28,7 +28,10 @@ impl TokenStore for SqliteStore {
     }
 
     async fn rotate(&self, rotation: Rotation) -> Result<Rotated> {
-        self.writer.run(move |c| rotate(c, &rotation)).await
+        let revoked = |outcome: &Rotated| *outcome == Rotated::Reuse;
+        self.writer
+            .run_hot(move |c| rotate(c, &rotation), revoked)
+            .await
     }
 
     async fn touch_family(&self, rotation: Rotation) -> Result<Rotated> {
@@ -41,7 +44,9 @@ impl TokenStore for SqliteStore {
                 return Ok(state);
             }
         }
-        self.writer.run(move |c| touch(c, &rotation)).await
+        self.writer
+            .run_hot(move |c| touch(c, &rotation), |_| false)
+            .await
     }
 
     async fn revoke_family(&self, id: &FamilyId, audit: AuditEntry) -> Result<bool> {
@@ -99,7 +104,7 @@ impl TokenStore for SqliteStore {
 
     async fn use_assertion(&self, assertion: AssertionUse, now: Timestamp) -> Result<Assertion> {
         self.writer
-            .run(move |c| rows::use_assertion(c, &assertion, now))
+            .run_hot(move |c| rows::use_assertion(c, &assertion, now), |_| false)
             .await
     }
 }

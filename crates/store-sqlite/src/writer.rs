@@ -21,7 +21,8 @@ use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
@@ -44,8 +45,14 @@ const LATER_MAX: usize = 16;
 const PATIENCE: u32 = 64;
 
 /// What a verb gives: its own answer, boxed until its caller takes it.
-type Outcome = Result<Box<dyn Any + Send>>;
-type Verb = Box<dyn FnOnce(&Connection) -> rusqlite::Result<Box<dyn Any + Send>> + Send>;
+type Outcome = Result<Done>;
+type Verb = Box<dyn FnOnce(&Connection) -> rusqlite::Result<Done> + Send>;
+
+struct Done {
+    answer: Box<dyn Any + Send>,
+    /// More than hot rows may be another now (`Store::changes`).
+    changed: bool,
+}
 
 struct Job {
     verb: Verb,
@@ -64,6 +71,7 @@ pub(crate) struct Writer {
     queue: SyncSender<Message>,
     later: SyncSender<Job>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    changes: Arc<AtomicU64>,
 }
 
 impl Writer {
@@ -76,7 +84,9 @@ impl Writer {
         let (queue, waiting) = sync_channel(queue_max);
         let (later, patient) = sync_channel(LATER_MAX);
         let checkpoints = Checkpoints::start(&mut connection, mover)?;
+        let changes = Arc::new(AtomicU64::new(0));
         let mut work = Work {
+            changes: Arc::clone(&changes),
             connection,
             checkpoints,
             waiting,
@@ -104,7 +114,13 @@ impl Writer {
             queue,
             later,
             thread: Mutex::new(Some(thread)),
+            changes,
         })
+    }
+
+    /// How many commits changed more than hot rows.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     /// Run a verb; its answer comes after the commit.
@@ -112,7 +128,17 @@ impl Writer {
         &self,
         verb: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (job, answered) = job(verb);
+        self.run_hot(verb, |_| true).await
+    }
+
+    /// The same for a verb that mostly changes hot rows alone; `changed` says of its answer whether
+    /// it was more this time.
+    pub(crate) async fn run_hot<T: Send + 'static>(
+        &self,
+        verb: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        changed: impl FnOnce(&T) -> bool + Send + 'static,
+    ) -> Result<T> {
+        let (job, answered) = job(verb, changed);
         self.queue
             .try_send(Message::Run(job))
             .map_err(|full| match full {
@@ -122,12 +148,12 @@ impl Writer {
         unpack(answered).await
     }
 
-    /// The same for work that can wait until nothing else does.
+    /// For work that can wait until nothing else does, and that changes what nobody sees.
     pub(crate) async fn run_when_idle<T: Send + 'static>(
         &self,
         verb: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (job, answered) = job(verb);
+        let (job, answered) = job(verb, |_| false);
         self.later.try_send(job).map_err(|full| match full {
             TrySendError::Full(_) => StoreError::Busy,
             TrySendError::Disconnected(_) => gone(),
@@ -162,17 +188,22 @@ impl Writer {
 
 fn job<T: Send + 'static>(
     verb: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    changed: impl FnOnce(&T) -> bool + Send + 'static,
 ) -> (Job, oneshot::Receiver<Outcome>) {
     let (answer, answered) = oneshot::channel();
     let verb: Verb = Box::new(move |connection| {
-        verb(connection).map(|value| Box::new(value) as Box<dyn Any + Send>)
+        verb(connection).map(|value| Done {
+            changed: changed(&value),
+            answer: Box::new(value),
+        })
     });
     (Job { verb, answer }, answered)
 }
 
 async fn unpack<T: 'static>(answered: oneshot::Receiver<Outcome>) -> Result<T> {
     let outcome = answered.await.map_err(|_| gone())??;
-    outcome.downcast().map(|value| *value).map_err(|_| gone())
+    let answer = outcome.answer.downcast();
+    answer.map(|value| *value).map_err(|_| gone())
 }
 
 fn gone() -> StoreError {
@@ -181,6 +212,7 @@ fn gone() -> StoreError {
 
 /// What the thread has.
 struct Work {
+    changes: Arc<AtomicU64>,
     connection: Connection,
     checkpoints: Checkpoints,
     waiting: Receiver<Message>,
@@ -200,7 +232,7 @@ impl Work {
             let quiet = first.is_none();
             let (batch, closing) = self.gather(first);
             if !batch.is_empty() {
-                commit(&self.connection, batch);
+                commit(&self.connection, batch, &self.changes);
                 self.checkpoints.after_commit(&self.connection);
             } else if quiet {
                 self.checkpoints.when_idle();
@@ -237,7 +269,7 @@ impl Work {
 }
 
 /// One transaction for all of them.
-fn commit(connection: &Connection, batch: Vec<Job>) {
+fn commit(connection: &Connection, batch: Vec<Job>, changes: &AtomicU64) {
     if let Err(failure) = step(connection, "BEGIN IMMEDIATE") {
         for job in batch {
             answer(job.answer, Err(copy(&failure)));
@@ -267,6 +299,14 @@ fn commit(connection: &Connection, batch: Vec<Job>) {
         && let Err(failure) = step(connection, "ROLLBACK")
     {
         tracing::error!(%failure, "a transaction could not be rolled back");
+    }
+    // Between commit and answer: whoever hears the answer, or sees the count, reads the new rows.
+    if done
+        .iter()
+        .flat_map(|(_, outcome)| outcome)
+        .any(|done| done.changed)
+    {
+        changes.fetch_add(1, Ordering::Release);
     }
     for (sender, outcome) in done {
         match &broken {

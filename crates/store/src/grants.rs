@@ -235,6 +235,9 @@ pub trait GrantStore: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<ScopeSet>>;
 
+    /// When this person last gave this client a grant that is still alive.
+    async fn last_grant(&self, user: &UserId, client: &ClientKey) -> Result<Option<Timestamp>>;
+
     /// Live grants of a person, newest first.
     async fn list_grants(&self, user: &UserId, rows_max: usize) -> Result<Vec<Grant>>;
 }

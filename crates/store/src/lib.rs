@@ -107,6 +107,19 @@ pub trait Store:
     /// - Holds the writer for one small transaction only.
     async fn sweep(&self, now: Timestamp, rows_max: usize) -> Result<usize>;
 
+    /// A number that moves with each commit of this process that may have changed more than hot
+    /// rows: whatever [`ClientStore::find_client`], [`UserStore::find_user`],
+    /// [`SessionStore::find_session`] and [`TokenStore::token_is_live`] found there before. What is
+    /// not there is never remembered, so that new rows need not move it.
+    ///
+    /// # Contract — `conformance::changes`
+    ///
+    /// - It has moved by the time that such a verb answers, and rows that are read when it has moved
+    ///   are the new ones.
+    /// - Codes, plain rotations, assertions, decisions and the sweep do not move it, so that what was
+    ///   read is worth remembering under load.
+    fn changes(&self) -> u64;
+
     /// A number that moves when another process changed the database, so that caches can be
     /// dropped (`PRAGMA data_version`).
     async fn outside_version(&self) -> Result<u64>;

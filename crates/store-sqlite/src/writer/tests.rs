@@ -37,11 +37,14 @@ async fn count(writer: &Writer) -> i64 {
 fn hold(writer: &Writer) -> std::sync::mpsc::Sender<()> {
     let (entered, has_entered) = std::sync::mpsc::channel::<()>();
     let (release, released) = std::sync::mpsc::channel::<()>();
-    let (job, _) = job(move |_| {
-        entered.send(()).ok();
-        released.recv().ok();
-        Ok(())
-    });
+    let (job, _) = job(
+        move |_| {
+            entered.send(()).ok();
+            released.recv().ok();
+            Ok(())
+        },
+        |()| false,
+    );
     assert!(writer.queue.try_send(Message::Run(job)).is_ok());
     has_entered.recv().unwrap();
     release
@@ -165,7 +168,7 @@ async fn a_full_queue_is_busy() {
     let release = hold(&writer);
     let mut waiting = Vec::new();
     for _ in 0..4 {
-        let (job, answered) = job(|_| Ok(1));
+        let (job, answered) = job(|_| Ok(1), |_| false);
         assert!(writer.queue.try_send(Message::Run(job)).is_ok());
         waiting.push(answered);
     }

@@ -19,6 +19,7 @@
 
 pub mod approvals;
 pub mod audit;
+pub mod changes;
 pub mod clients;
 pub mod decisions;
 pub mod documents;
@@ -69,6 +70,10 @@ macro_rules! store_conformance_suite {
                 an_entry_reads_back_as_it_was_written,
                 every_change_leaves_its_line,
                 the_trail_is_read_newest_first_page_by_page,
+            }
+            changes {
+                hot_rows_are_not_counted,
+                what_ends_or_changes_something_is_counted,
             }
             clients {
                 a_block_outlasts_a_later_removal,
@@ -269,6 +274,7 @@ mod tests {
         let promises = [
             include_str!("approvals.rs"),
             include_str!("audit.rs"),
+            include_str!("changes.rs"),
             include_str!("clients.rs"),
             include_str!("decisions.rs"),
             include_str!("documents.rs"),
