@@ -21,6 +21,7 @@ use vestibule_policy::{
         address_list::{AddressList, NamedLists},
         client_facts,
         history::History,
+        homograph::KnownHost,
         lookalike::OwnNames,
         missing, software, source_facts,
         velocity::{Counts, Velocity},
@@ -120,7 +121,7 @@ pub struct Judgement {
 pub struct Hub {
     catalogue: Arc<Catalogue>,
     own_names: OwnNames,
-    own_hosts: Vec<String>,
+    own_hosts: Vec<KnownHost>,
 }
 
 impl Default for Hub {
@@ -128,7 +129,7 @@ impl Default for Hub {
         Self {
             catalogue: Catalogue::built_in(),
             own_names: OwnNames::new(OWN_NAMES),
-            own_hosts: vec![OWN_HOST.to_owned()],
+            own_hosts: vec![KnownHost::of(OWN_HOST)],
         }
     }
 }

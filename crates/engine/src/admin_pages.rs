@@ -6,7 +6,7 @@
 //!
 //! Not here: the rest of the console.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use vestibule_protocol::{
     audit::{Actor, Event},
@@ -63,8 +63,8 @@ pub struct ApprovalForm {
 /// An admin who is signed in.
 struct Admin<'a> {
     cookie: &'a str,
-    session: Session,
-    user: User,
+    session: Arc<Session>,
+    user: Arc<User>,
 }
 
 impl Engine {

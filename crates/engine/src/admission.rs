@@ -34,6 +34,7 @@ use vestibule_policy::{
         domain_proof::claimable,
         geo::Geo,
         history::{self, History},
+        homograph::KnownHost,
         lookalike::OwnNames,
         missing,
         score::{ScoreQuestion, request_body},
@@ -111,13 +112,16 @@ pub(crate) struct Signals {
     decisions: Mutex<VecDeque<DecisionRow>>,
     /// What clients say of themselves, compared; see [`Compared`].
     compared: Cache<Compared, Arc<ClientFacts>>,
+    /// The hub's own.
+    own_hosts: [KnownHost; 1],
     /// The minute in which a shadow policy was last logged.
     shadow_logged: Cache<String, u64>,
 }
 
 impl Signals {
-    pub(crate) fn new(files: SignalFiles, scores: Option<Scores>) -> Self {
+    pub(crate) fn new(files: SignalFiles, scores: Option<Scores>, own_host: &str) -> Self {
         Self {
+            own_hosts: [KnownHost::of(own_host)],
             files: ArcSwap::from_pointee(files),
             velocity: Velocity::new(VELOCITY_KEYS, std::hash::RandomState::new()),
             first_sights: Cache::new(FIRST_SIGHTS),
@@ -257,7 +261,7 @@ impl Live {
         &'a self,
         client: &'a Client,
         history: Option<History>,
-        own_hosts: &'a [String],
+        own_hosts: &'a [KnownHost],
         now: Timestamp,
     ) -> ClientInputs<'a> {
         let made_here = (client.door == Door::Admin).then_some(client.standing);
@@ -349,6 +353,16 @@ impl Engine {
 
     /// What the store knows of a client and its like.
     async fn history_of(&self, client: &Client) -> Result<History, StoreError> {
+        let (recent, moment) = (&self.recent.histories, self.moment());
+        if let Some(history) = recent.get(&client.key, moment) {
+            return Ok(history);
+        }
+        let history = self.read_history(client).await?;
+        recent.put(&client.key, moment, history);
+        Ok(history)
+    }
+
+    async fn read_history(&self, client: &Client) -> Result<History, StoreError> {
         let now = self.now();
         let reports = self.store.count_reports(&client.key, now).await?;
         if !client.has_row() {
@@ -459,8 +473,8 @@ impl Engine {
         };
         let mut source_facts = source_facts(&source_inputs);
         source_facts.listed |= live.listed.contains(source.ip);
-        let own_hosts = [self.config.issuer.host().to_owned()];
-        let client_inputs = live.client_inputs(client, history, &own_hosts, now);
+        let own_hosts = &self.signals.own_hosts;
+        let client_inputs = live.client_inputs(client, history, own_hosts, now);
         let client_facts = self.client_facts(live, client, &client_inputs);
         let score = match &self.signals.scores {
             None => Feed::Off,
@@ -646,12 +660,7 @@ impl Engine {
     /// the store remembers of it. The comparison is most of the work and stays the same while
     /// neither side changes, so it is remembered.
     fn client_facts(&self, live: &Live, client: &Client, inputs: &ClientInputs<'_>) -> ClientFacts {
-        // One that registers has no id yet, and is compared once.
-        let compared = if client.client_id.is_empty() {
-            client_facts(inputs)
-        } else {
-            self.compared(live, client, inputs)
-        };
+        let compared = self.compared(live, client, inputs);
         let history = history::history(&inputs.history.unwrap_or_default(), inputs.now_s);
         ClientFacts {
             days_known: history.days_known,
@@ -701,8 +710,8 @@ impl Engine {
     /// What is known of a client without asking the store: for the token endpoint, where signals of
     /// the request play no part.
     fn stable_facts(&self, live: &Live, client: &Client) -> (ClientFacts, BTreeSet<Signal>) {
-        let own_hosts = [self.config.issuer.host().to_owned()];
-        let inputs = live.client_inputs(client, None, &own_hosts, self.now());
+        let own_hosts = &self.signals.own_hosts;
+        let inputs = live.client_inputs(client, None, own_hosts, self.now());
         let missing = BTreeSet::from([Signal::History]);
         (self.client_facts(live, client, &inputs), missing)
     }

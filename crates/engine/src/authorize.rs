@@ -13,7 +13,7 @@
 //!
 //! Not here: the decision itself (`consent`), passwords (`sign_in`).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use vestibule_cimd::ResolveError;
 use vestibule_policy::{Consent, Power};
@@ -46,8 +46,6 @@ use crate::{
 
 /// How fresh a sign-in must be where the policies ask for one (outcome `step_up`).
 const STEP_UP_FRESH: Duration = Duration::from_mins(5);
-/// Live grants of a person that are looked through for one client's.
-const GRANTS_LOOKED_AT: usize = 500;
 
 /// Everything that is known of a request once it was read.
 pub(crate) struct Asked {
@@ -469,12 +467,12 @@ impl Engine {
     pub(crate) async fn session(
         &self,
         browser: &Browser,
-    ) -> Result<Option<(Session, User)>, StoreError> {
+    ) -> Result<Option<(Arc<Session>, Arc<User>)>, StoreError> {
         let Some(cookie) = &browser.session else {
             return Ok(None);
         };
         let hash = SessionHash::new(sha256(cookie.as_bytes()));
-        self.store.find_session(&hash, self.now()).await
+        self.find_session(&hash).await
     }
 
     /// The sign-in page, with the request in its form.
@@ -549,8 +547,8 @@ impl Engine {
         if !told.stranger {
             return true;
         }
-        let grants = self.store.list_grants(&user.id, GRANTS_LOOKED_AT).await;
-        grants.is_ok_and(|grants| grants.iter().any(|grant| grant.client == told.client))
+        let last = self.store.last_grant(&user.id, &told.client).await;
+        last.is_ok_and(|last| last.is_some())
     }
 
     fn leave_page(&self, told: ForClient) -> LeavePage {

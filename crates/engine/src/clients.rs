@@ -96,6 +96,14 @@ pub(crate) struct Client {
     pub(crate) version: Option<u64>,
 }
 
+/// [`ClientLookup`], ready to use.
+pub(crate) enum Row {
+    Active(Arc<Client>),
+    Blocked,
+    Gone,
+    NeverSeen,
+}
+
 /// Why a client is not one.
 #[derive(Clone, Debug)]
 pub(crate) enum Unresolved {
@@ -330,17 +338,17 @@ impl Engine {
         fetch: bool,
     ) -> Result<Client, Unresolved> {
         // Identity is the octets; the grammar of URLs is only for those that we might fetch.
-        match self.store.find_client(&ClientKey::of(raw)).await? {
-            ClientLookup::Active(row) => {
-                let client = Client::of_row(*row);
+        match self.find_row(&ClientKey::of(raw)).await? {
+            Row::Active(client) => {
+                let client = Client::clone(&client);
                 if fetch && client.door == Door::Cimd {
                     return self.with_todays_document(client, source).await;
                 }
                 return Ok(client);
             }
-            ClientLookup::Blocked => return Err(Unresolved::Blocked),
-            ClientLookup::Gone => return Err(Unresolved::Gone),
-            ClientLookup::NeverSeen => {}
+            Row::Blocked => return Err(Unresolved::Blocked),
+            Row::Gone => return Err(Unresolved::Gone),
+            Row::NeverSeen => {}
         }
         match ClientId::parse_with(raw, &self.client_id_urls()).map_err(Unresolved::Malformed)? {
             ClientId::Issued(id) if id.is_sealed() => self.open_registration(&id, fetch),
@@ -371,6 +379,24 @@ impl Engine {
             }
             ClientId::Issued(_) | ClientId::Url(_) => Err(Unresolved::Unknown),
         }
+    }
+
+    /// What the store knows by this key.
+    pub(crate) async fn find_row(&self, key: &ClientKey) -> Result<Row, StoreError> {
+        let (recent, moment) = (&self.recent.clients, self.moment());
+        if let Some(client) = recent.get(key, moment) {
+            return Ok(Row::Active(client));
+        }
+        Ok(match self.store.find_client(key).await? {
+            ClientLookup::Active(row) => {
+                let client = Arc::new(Client::of_row(*row));
+                recent.put(key, moment, Arc::clone(&client));
+                Row::Active(client)
+            }
+            ClientLookup::Blocked => Row::Blocked,
+            ClientLookup::Gone => Row::Gone,
+            ClientLookup::NeverSeen => Row::NeverSeen,
+        })
     }
 
     /// A stored document client, as its document says today. A host that does not answer is stood

@@ -88,12 +88,7 @@ impl Engine {
         if client.door != Door::Cimd || !client.has_row() {
             return Ok(Vec::new());
         }
-        let grants = self.store.list_grants(&user.id, 500).await?;
-        let last = grants
-            .iter()
-            .filter(|grant| grant.client == client.key)
-            .map(|grant| grant.created_at)
-            .max();
+        let last = self.store.last_grant(&user.id, &client.key).await?;
         let Some(last) = last else {
             return Ok(Vec::new());
         };

@@ -34,6 +34,7 @@ use crate::{
     keys,
     live::Live,
     password::PasswordPool,
+    recent::RecentRows,
     score::Scores,
     throttle::{FamiliarSources, Meter, Throttle},
 };
@@ -140,6 +141,7 @@ pub struct Engine {
     pub(crate) familiar: FamiliarSources,
     pub(crate) passwords: PasswordPool,
     pub(crate) replays: ReplayCache,
+    pub(crate) recent: RecentRows,
     pub(crate) verified: VerifiedTokens,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
@@ -173,11 +175,12 @@ impl Engine {
         let keys = keys::load(store.as_ref(), &config, clock.as_ref(), entropy.as_ref()).await?;
         let live = Live::load(store.as_ref(), Arc::new(keys), &config).await?;
         let engine = Self {
-            signals: Signals::new(signals, scores),
+            signals: Signals::new(signals, scores, config.issuer.host()),
             throttle: Throttle::new(config.limits_enabled),
             familiar: FamiliarSources::new(),
             passwords: PasswordPool::new(),
             replays: ReplayCache::new(),
+            recent: RecentRows::new(),
             verified: VerifiedTokens::new(),
             followed_at: AtomicU64::new(clock.now().seconds()),
             outside: AtomicU64::new(store.outside_version().await?),

@@ -3,9 +3,13 @@
 //!
 //! Whoever is not allowed to see a token hears the same `{"active":false}` as about garbage
 //! (INT-04). A signature is verified once per token and node; everything that can change, which is
-//! whether grant, person and client are still there, is asked each time (INT-05).
+//! whether grant, person and client are still there, is asked once a second, and again after each
+//! change on this node (INT-05, [`crate::recent`]).
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use quick_cache::sync::Cache;
 use vestibule_jwt::AccessTokenClaims;
@@ -17,10 +21,10 @@ use vestibule_protocol::{
     token_request::pairs_to_form,
     token_response::IntrospectionResponse,
 };
-use vestibule_store::clients::ClientLookup;
 
 use crate::{
-    Engine, Problem, Shape, Source, client_auth::AuthenticatedClient, refresh::KnownToken,
+    Engine, Problem, Shape, Source, client_auth::AuthenticatedClient, clients::Row, recent::Moment,
+    refresh::KnownToken,
 };
 
 /// Access tokens whose signature was found good, by their SHA-256. Only tokens that we signed get
@@ -33,11 +37,15 @@ pub(crate) struct VerifiedTokens {
 /// Tokens remembered at most.
 const TOKENS_MAX: usize = 100_000;
 
-/// A token that we signed, and the state of the key ring that said so.
+/// A token that we signed.
 #[derive(Debug)]
-struct VerifiedToken {
-    claims: Arc<AccessTokenClaims>,
+pub(crate) struct VerifiedToken {
+    /// What it says.
+    pub(crate) claims: AccessTokenClaims,
+    /// The state of the key ring that said so.
     keys_seq: u64,
+    /// The [`Moment`] in which all of its claims' people, grants and clients were there.
+    alive_at: AtomicU64,
 }
 
 impl VerifiedTokens {
@@ -82,8 +90,8 @@ impl Engine {
             return self.introspect_refresh(&caller, &known).await;
         }
         match self.verified_token(token) {
-            Some(claims) if may_see(&caller, &claims) => {
-                self.introspect_access(&caller, &claims).await
+            Some(verified) if may_see(&caller, &verified.claims) => {
+                self.introspect_access(&verified).await
             }
             Some(_) | None => Ok(IntrospectionResponse::inactive()),
         }
@@ -91,11 +99,10 @@ impl Engine {
 
     async fn introspect_access(
         &self,
-        caller: &AuthenticatedClient,
-        claims: &AccessTokenClaims,
+        verified: &VerifiedToken,
     ) -> Result<IntrospectionResponse, Problem> {
-        let own = claims.client_id == caller.client.client_id;
-        if !self.everybody_is_there(claims, own).await? {
+        let claims = &verified.claims;
+        if !self.everybody_is_there(verified).await? {
             return Ok(IntrospectionResponse::inactive());
         }
         Ok(IntrospectionResponse {
@@ -147,9 +154,9 @@ impl Engine {
         })
     }
 
-    /// The claims of an access token that we signed and that has not run out; nothing else about
-    /// it is known yet.
-    pub(crate) fn verified_token(&self, token: &str) -> Option<Arc<AccessTokenClaims>> {
+    /// An access token that we signed and that has not run out; whether everybody is still there is
+    /// another question.
+    pub(crate) fn verified_token(&self, token: &str) -> Option<Arc<VerifiedToken>> {
         let (live, now) = (self.live(), self.now());
         let hash = vestibule_seal::sha256(token.as_bytes());
         if let Some(known) = self.verified.tokens.get(&hash)
@@ -159,7 +166,7 @@ impl Engine {
                 self.verified.tokens.remove(&hash);
                 return None;
             }
-            return Some(known.claims.clone());
+            return Some(known);
         }
         let issuer = self.config.issuer.as_str();
         // No leeway: it is our own clock that set the time.
@@ -167,29 +174,33 @@ impl Engine {
         let claims = vestibule_jwt::verify_access_token(token, &live.keys.public, issuer, now, 0)
             .inspect_err(|failure| tracing::debug!(%failure, "an access token is not ours"))
             .ok()?;
-        let claims = Arc::new(claims);
-        let verified = VerifiedToken {
-            claims: claims.clone(),
+        let verified = Arc::new(VerifiedToken {
+            claims,
             keys_seq: live.keys.seq,
-        };
-        self.verified.tokens.insert(hash, Arc::new(verified));
-        Some(claims)
+            alive_at: AtomicU64::new(0),
+        });
+        self.verified.tokens.insert(hash, Arc::clone(&verified));
+        Some(verified)
     }
 
-    /// Are token, grant, person and client all still good (INT-05, T22)? `client_is_there` if the
-    /// caller has just looked it up.
+    /// Are token, grant, person and client all still good (INT-05, T22)?
     pub(crate) async fn everybody_is_there(
         &self,
-        claims: &AccessTokenClaims,
-        client_is_there: bool,
+        verified: &VerifiedToken,
     ) -> Result<bool, Problem> {
+        let moment = self.moment();
+        if Moment::of_bits(verified.alive_at.load(Ordering::Relaxed)) == moment {
+            return Ok(true);
+        }
+        let claims = &verified.claims;
         let grant = claims.gid.as_deref().map(GrantId::new);
-        let (alive, person, client) = tokio::join!(
-            self.is_alive(grant.as_ref(), &claims.jti),
-            self.person_is_there(claims, grant.is_some()),
-            self.client_is_there(claims, client_is_there, grant.is_some()),
-        );
-        Ok(alive? && person? && client?)
+        let alive = self.is_alive(grant.as_ref(), &claims.jti).await?
+            && self.person_is_there(claims, grant.is_some()).await?
+            && self.client_is_there(claims, grant.is_some()).await?;
+        if alive {
+            verified.alive_at.store(moment.bits(), Ordering::Relaxed);
+        }
+        Ok(alive)
     }
 
     async fn person_is_there(
@@ -206,18 +217,14 @@ impl Engine {
     async fn client_is_there(
         &self,
         claims: &AccessTokenClaims,
-        known: bool,
         has_grant: bool,
     ) -> Result<bool, Problem> {
-        if known {
-            return Ok(true);
-        }
         let key = ClientKey::of(&claims.client_id);
-        Ok(match self.store.find_client(&key).await? {
-            ClientLookup::Active(_) => true,
-            ClientLookup::Blocked | ClientLookup::Gone => false,
+        Ok(match self.find_row(&key).await? {
+            Row::Active(_) => true,
+            Row::Blocked | Row::Gone => false,
             // A sealed registration may act for itself without a row, never for a person.
-            ClientLookup::NeverSeen => !has_grant,
+            Row::NeverSeen => !has_grant,
         })
     }
 }

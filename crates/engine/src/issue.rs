@@ -6,7 +6,7 @@
 //!
 //! Not here: refresh tokens (`redeem`, `refresh`), whose turn it is (`store`).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use vestibule_jwt::{AccessTokenClaims, Audience, IdTokenClaims, SigningKey};
@@ -141,14 +141,14 @@ impl Engine {
     }
 
     /// The person behind a grant, still there and enabled (T22).
-    pub(crate) async fn enabled(&self, user: &UserId) -> Result<User, Problem> {
-        let user = self.store.find_user(user).await?;
+    pub(crate) async fn enabled(&self, user: &UserId) -> Result<Arc<User>, Problem> {
+        let user = self.find_user(user).await?;
         user.filter(|user| !user.disabled).ok_or_else(invalid_grant)
     }
 
     /// Is the person still there and enabled (T22)?
     pub(crate) async fn is_enabled(&self, user: &UserId) -> Result<bool, Problem> {
-        let user = self.store.find_user(user).await?;
+        let user = self.find_user(user).await?;
         Ok(user.is_some_and(|user| !user.disabled))
     }
 

@@ -45,6 +45,7 @@ mod policies;
 mod power_table;
 mod problem;
 mod push;
+mod recent;
 mod redeem;
 mod refresh;
 mod register;

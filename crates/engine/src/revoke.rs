@@ -64,9 +64,10 @@ impl Engine {
         token: &str,
         source: &Source,
     ) -> Result<(), Problem> {
-        let Some(claims) = self.verified_token(token) else {
+        let Some(verified) = self.verified_token(token) else {
             return Ok(());
         };
+        let claims = &verified.claims;
         if claims.client_id != caller.client.client_id {
             return Err(invalid_grant());
         }

@@ -27,9 +27,10 @@ impl Engine {
                     .shaped(Shape::BearerMissing),
             );
         };
-        let claims = self
+        let verified = self
             .verified_token(token)
             .ok_or_else(|| invalid_token(source))?;
+        let claims = &verified.claims;
         let scopes = ScopeSet::from_text(claims.scope.as_deref().unwrap_or_default());
         if !scopes.contains(scope::OPENID) {
             return Err(
@@ -44,13 +45,10 @@ impl Engine {
         if !claims.aud.iter().any(|one| one == audience) || claims.gid.is_none() {
             return Err(invalid_token(source));
         }
-        if !self.everybody_is_there(&claims, false).await? {
+        if !self.everybody_is_there(&verified).await? {
             return Err(invalid_token(source));
         }
-        let user = self
-            .store
-            .find_user(&UserId::new(claims.sub.as_str()))
-            .await?;
+        let user = self.find_user(&UserId::new(claims.sub.as_str())).await?;
         let user = user.ok_or_else(|| invalid_token(source))?;
         Ok(about(&user, &scopes))
     }

@@ -33,7 +33,7 @@ use vestibule_protocol::{
 
 use read::Content;
 
-use crate::signals::{address_list::AddressList, lookalike::NameKeys};
+use crate::signals::{address_list::AddressList, homograph::KnownHost, lookalike::NameKeys};
 
 /// Largest file.
 pub const CATALOGUE_BYTES_MAX: usize = 4 << 20;
@@ -85,7 +85,10 @@ pub struct Entry {
     pinned: BTreeMap<String, String>,
     keys: Vec<NameKeys>,
     vendor_keys: NameKeys,
+    /// The vendor's name is no part of the product's: only then does it add a claim.
+    vendor_signs: bool,
     hosts: BTreeSet<String>,
+    known_hosts: Vec<KnownHost>,
 }
 
 /// A name that is protected.
@@ -266,14 +269,14 @@ impl Catalogue {
     /// scheme.
     pub fn claims(
         &self,
-        name: Option<&str>,
+        name: Option<&NameKeys>,
         redirects: &[RedirectUri],
         document_host: Option<&str>,
     ) -> Option<Claim<'_>> {
-        let named = name.map(NameKeys::of).and_then(|keys| {
+        let named = name.and_then(|keys| {
             self.entries
                 .iter()
-                .filter(|entry| entry.is_named(&keys))
+                .filter(|entry| entry.is_named(keys))
                 .find(|entry| entry.may_be_at(redirects, document_host))
         });
         let by_scheme = || {
@@ -329,10 +332,8 @@ impl Catalogue {
     }
 
     /// All hosts that are protected.
-    pub fn hosts(&self) -> impl Iterator<Item = &str> {
-        self.entries
-            .iter()
-            .flat_map(|entry| entry.hosts.iter().map(String::as_str))
+    pub fn hosts(&self) -> impl Iterator<Item = &KnownHost> {
+        self.entries.iter().flat_map(|entry| &entry.known_hosts)
     }
 
     /// The pinned copy of a document: for failures of transport only, never over an answer that
@@ -361,17 +362,15 @@ impl Entry {
         })
     }
 
-    /// The vendor's name, where none of the product's holds it: only then does it add a claim.
+    /// The vendor's name, where it adds a claim.
     fn signature(&self) -> Option<&NameKeys> {
-        let vendor = &self.vendor_keys;
-        let part = self.keys.iter().any(|keys| keys.holds(vendor));
-        (!part).then_some(vendor)
+        self.vendor_signs.then_some(&self.vendor_keys)
     }
 
     /// On a site of its vendor.
     fn is_at_home(&self, host: &str) -> bool {
         let site = registrable_domain(host);
-        self.hosts.iter().any(|own| registrable_domain(own) == site)
+        self.known_hosts.iter().any(|own| own.domain() == site)
     }
 
     /// A loopback path or a private-use scheme that it uses.

@@ -1,7 +1,7 @@
 //! The form of the file: each entry judged by the rules that the real thing would meet, each error
 //! with the member that broke one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 use vestibule_protocol::{
@@ -13,7 +13,7 @@ use vestibule_protocol::{
 };
 
 use super::{CatalogueError, ENTRIES_MAX, Entry};
-use crate::signals::lookalike::NameKeys;
+use crate::signals::{homograph::KnownHost, lookalike::NameKeys};
 
 /// Most elements of a list in an entry.
 const LIST_MAX: usize = 100;
@@ -114,20 +114,19 @@ fn entry(at: usize, value: &Json) -> Result<Entry, CatalogueError> {
             &format!("`{id}` is on none of its document_hosts"),
         ));
     }
-    let hosts = https_redirects
-        .iter()
-        .filter_map(|uri| RedirectUri::accepted_before(uri)?.host())
-        .chain(document_hosts.iter().chain(&redirect_hosts).cloned())
-        .collect();
+    let hosts = all_hosts(&https_redirects, [&document_hosts, &redirect_hosts]);
     let egress = reader.texts("egress", |text| range(text).is_some(), "is not a range")?;
     let first_seen = reader.text("first_seen")?;
     if !is_date(&first_seen) {
         return Err(reader.wrong("first_seen", "is not a date (YYYY-MM-DD)"));
     }
     let vendor = reader.name("vendor")?;
+    let vendor_keys = NameKeys::of(&vendor);
+    let keys: Vec<NameKeys> = names.iter().map(|name| NameKeys::of(name)).collect();
     Ok(Entry {
         product: reader.name("product")?,
-        vendor_keys: NameKeys::of(&vendor),
+        vendor_signs: !keys.iter().any(|keys| keys.holds(&vendor_keys)),
+        vendor_keys,
         vendor,
         loopback_paths: reader.texts("loopback_paths", is_path, "is not a path")?,
         private_schemes: reader.texts(
@@ -140,14 +139,23 @@ fn entry(at: usize, value: &Json) -> Result<Entry, CatalogueError> {
         source: reader.text("source")?,
         generic: reader.flag("generic")?,
         pinned: reader.pinned(&cimd_ids)?,
-        keys: names.iter().map(|name| NameKeys::of(name)).collect(),
+        keys,
         names,
         cimd_ids,
         https_redirects,
         document_hosts,
         redirect_hosts,
+        known_hosts: hosts.iter().map(|host| KnownHost::of(host)).collect(),
         hosts,
     })
+}
+
+fn all_hosts(https_redirects: &[String], named: [&[String]; 2]) -> BTreeSet<String> {
+    https_redirects
+        .iter()
+        .filter_map(|uri| RedirectUri::accepted_before(uri)?.host())
+        .chain(named.into_iter().flatten().cloned())
+        .collect()
 }
 
 struct Reader<'a> {

@@ -93,7 +93,11 @@ fn registrations_of_live_clients_claim_what_they_are() {
         let found = catalogue.known_by_redirects(&metadata.redirect_uris, None);
         assert_eq!(product(found), known, "{name}");
         let shown = metadata.client_name.as_ref().map(DisplayName::as_str);
-        let claim = catalogue.claims(shown, &metadata.redirect_uris, None);
+        let claim = catalogue.claims(
+            shown.map(NameKeys::of).as_ref(),
+            &metadata.redirect_uris,
+            None,
+        );
         assert_eq!(
             claim.map(|claim| claim.entry.product.as_str()),
             claims,
@@ -172,7 +176,7 @@ fn names_claim_where_the_product_can_be() {
     ];
     let catalogue = shipped();
     for (name, uris, host, expected) in rows {
-        let claim = catalogue.claims(Some(name), &redirects(uris), host);
+        let claim = catalogue.claims(Some(&NameKeys::of(name)), &redirects(uris), host);
         let found = claim.map(|claim| claim.entry.product.as_str());
         assert_eq!(found, expected, "{name} {uris:?} {host:?}");
     }

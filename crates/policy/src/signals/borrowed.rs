@@ -37,9 +37,7 @@ pub fn borrowed(
     let foreign = |host: &&str| !home.contains(&registrable_domain(host));
     let known = |host: &str| {
         let site = registrable_domain(host);
-        catalogue
-            .hosts()
-            .any(|known| registrable_domain(known) == site)
+        catalogue.hosts().any(|known| known.domain() == site)
     };
     sites
         .filter(foreign)

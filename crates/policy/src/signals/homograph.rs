@@ -13,7 +13,7 @@ use unicode_normalization::UnicodeNormalization as _;
 use unicode_security::skeleton;
 use vestibule_protocol::client_id_url::registrable_domain;
 
-use super::lookalike::distance;
+use super::lookalike::is_within;
 
 /// Names with fewer letters are compared exactly only.
 const NEAR_CHARS_MIN: usize = 6;
@@ -39,8 +39,31 @@ const HOST_BYTES_MAX: usize = 253;
 /// Operator's and vendors' hosts that are compared.
 const KNOWN_MAX: usize = 5_000;
 
+/// A host that others must not imitate: its registrable domain, and that as people read it.
+#[derive(Clone, Debug)]
+pub struct KnownHost {
+    domain: String,
+    reading: Reading,
+}
+
+impl KnownHost {
+    /// Of a host.
+    pub fn of(host: &str) -> Self {
+        let domain = registrable_domain(host);
+        Self {
+            reading: Reading::of(&domain),
+            domain,
+        }
+    }
+
+    /// Its registrable domain.
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+}
+
 /// The known registrable domain that this host imitates.
-pub fn homograph<'a>(host: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub fn homograph<'a>(host: &str, known: impl IntoIterator<Item = &'a KnownHost>) -> Option<String> {
     if host.len() > HOST_BYTES_MAX {
         return None;
     }
@@ -50,12 +73,12 @@ pub fn homograph<'a>(host: &str, known: impl IntoIterator<Item = &'a str>) -> Op
     let ours = Reading::of(&domain);
     let mut found = None;
     for known in known.into_iter().take(KNOWN_MAX) {
-        let theirs = registrable_domain(known);
-        if theirs == domain {
+        let theirs = &known.domain;
+        if *theirs == domain {
             return None;
         }
-        if found.is_none() && (stands_in(host, &theirs) || ours.imitates(&Reading::of(&theirs))) {
-            found = Some(theirs);
+        if found.is_none() && (stands_in(host, theirs) || ours.imitates(&known.reading)) {
+            found = Some(theirs.clone());
         }
     }
     found
@@ -71,9 +94,12 @@ fn stands_in(host: &str, known: &str) -> bool {
 }
 
 /// A registrable domain as people read it.
+#[derive(Clone, Debug)]
 struct Reading {
     /// The label in front of the public suffix, without hyphens.
     label: String,
+    /// The same letter by letter.
+    spelt: Vec<char>,
     /// The same without words of trust at its ends; empty where there are none.
     bare: String,
     /// The label with letters for digits.
@@ -98,6 +124,7 @@ impl Reading {
         Self {
             bare,
             digits: label.chars().map(letter).collect(),
+            spelt: label.chars().collect(),
             whole: read(&unicode),
             label,
         }
@@ -107,11 +134,8 @@ impl Reading {
         if self.label.is_empty() || known.label.is_empty() {
             return false;
         }
-        let (ours, theirs): (Vec<char>, Vec<char>) =
-            (self.label.chars().collect(), known.label.chars().collect());
-        let near = ours.len().min(theirs.len()) >= NEAR_CHARS_MIN
-            && ours.len().abs_diff(theirs.len()) <= 1
-            && distance(&ours, &theirs) <= 1;
+        let (ours, theirs) = (&self.spelt, &known.spelt);
+        let near = ours.len().min(theirs.len()) >= NEAR_CHARS_MIN && is_within(ours, theirs, 1);
         let trusting = theirs.len() >= NEAR_CHARS_MIN && self.bare == known.label;
         trusting
             || self.label == known.label
@@ -161,7 +185,8 @@ mod tests {
     use crate::signals::fixtures::CATALOGUE;
 
     fn find(host: &str) -> Option<String> {
-        homograph(host, CATALOGUE.hosts().chain(["login.acme.example"]))
+        let own = KnownHost::of("login.acme.example");
+        homograph(host, CATALOGUE.hosts().chain([&own]))
     }
 
     /// R9: one row, one host, what it imitates.

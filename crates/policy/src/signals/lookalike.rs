@@ -17,6 +17,8 @@
 //!
 //! A look-alike is a suspicion with a false alarm here and there: it warns, it does not block.
 
+use std::{collections::HashSet, sync::LazyLock};
+
 use unicode_security::{
     MixedScript as _, RestrictionLevel, RestrictionLevelDetection as _, skeleton,
 };
@@ -74,6 +76,15 @@ const TRUST: [&str; 24] = [
 const RELATIONS: [&str; 12] = [
     "avec", "con", "für", "for", "in", "mit", "on", "para", "pour", "to", "via", "with",
 ];
+/// The same words as they read.
+static FILLERS_READ: LazyLock<HashSet<String>> = LazyLock::new(|| as_they_read(&FILLERS));
+static TRUST_READ: LazyLock<HashSet<String>> = LazyLock::new(|| as_they_read(&TRUST));
+static RELATIONS_READ: LazyLock<HashSet<String>> = LazyLock::new(|| as_they_read(&RELATIONS));
+
+fn as_they_read(words: &[&str]) -> HashSet<String> {
+    words.iter().map(|word| reading(word)).collect()
+}
+
 /// Known names with fewer letters are words too often to be quotations.
 const QUOTED_CHARS_MIN: usize = 5;
 
@@ -89,6 +100,8 @@ pub struct NameKeys {
     skeletons: [String; 2],
     /// Each word as it reads, fillers included.
     words: Vec<String>,
+    /// `plain` and the skeletons, letter by letter, for counting edits.
+    spelt: [Vec<char>; 3],
 }
 
 impl NameKeys {
@@ -104,11 +117,15 @@ impl NameKeys {
         let telling: String = words.into_iter().filter(|word| !is_filler(word)).collect();
         let kept = if telling.is_empty() { &full } else { &telling };
         let lower = kept.to_lowercase();
+        let plain = letters(lower.chars());
+        let skeletons = [letters(skeleton(kept)), letters(skeleton(&lower))];
+        let [as_written, in_lower_case] = &skeletons;
         Self {
-            plain: letters(lower.chars()),
+            spelt: [&plain, as_written, in_lower_case].map(|text| text.chars().collect()),
             full: letters(full.chars()),
-            skeletons: [letters(skeleton(kept)), letters(skeleton(&lower))],
             words: read,
+            plain,
+            skeletons,
         }
     }
 
@@ -130,7 +147,7 @@ impl NameKeys {
         }
         let related = |at: usize| {
             let before = at.checked_sub(1).and_then(|at| ours.get(at));
-            before.is_some_and(|word| RELATIONS.iter().any(|known| reading(known) == *word))
+            before.is_some_and(|word| RELATIONS_READ.contains(word))
         };
         let mut windows = ours.windows(theirs.len()).enumerate();
         windows.any(|(at, window)| window == theirs.as_slice() && !related(at))
@@ -138,7 +155,7 @@ impl NameKeys {
 
     /// Has a word of trust; `sign in` and `log-in` are one.
     fn is_trusting(&self) -> bool {
-        let is_trust = |word: &str| TRUST.iter().any(|known| reading(known) == word);
+        let is_trust = |word: &str| TRUST_READ.contains(word);
         let pairs = self.words.iter().zip(self.words.iter().skip(1));
         let mut pairs = pairs.map(|(first, second)| format!("{first}{second}"));
         self.words.iter().any(|word| is_trust(word)) || pairs.any(|pair| is_trust(&pair))
@@ -158,12 +175,8 @@ impl NameKeys {
             .skeletons
             .iter()
             .any(|key| !key.is_empty() && other.skeletons.contains(key));
-        let [a, b] = &self.skeletons;
-        let [x, y] = &other.skeletons;
-        confusable
-            || [(&self.plain, &other.plain), (a, x), (b, y)]
-                .into_iter()
-                .any(|(ours, theirs)| is_near(ours, theirs))
+        let mut spelt = self.spelt.iter().zip(&other.spelt);
+        confusable || spelt.any(|(ours, theirs)| is_near(ours, theirs))
     }
 }
 
@@ -179,13 +192,13 @@ impl OwnNames {
     }
 }
 
-/// The name that this one imitates.
+/// The name that one with these keys imitates.
 ///
 /// `own_identity_proved`: an admin or the catalogue says who it is, so its name is its own.
 /// `is_claim`: [`Catalogue::claims`] took the name for an honest claim; then only the hub's own
 /// names are protected from it.
 pub fn lookalike(
-    name: &str,
+    keys: &NameKeys,
     own_identity_proved: bool,
     is_claim: bool,
     catalogue: &Catalogue,
@@ -194,7 +207,6 @@ pub fn lookalike(
     if own_identity_proved {
         return None;
     }
-    let keys = NameKeys::of(name);
     let own_names = &own_names.0;
     let own = own_names
         .iter()
@@ -246,8 +258,7 @@ pub const MIXED_SCRIPT_SENTENCE: &str =
     "Its name mixes alphabets within a word, which can make letters look like others.";
 
 fn is_filler(word: &str) -> bool {
-    let word = reading(word);
-    FILLERS.iter().any(|filler| reading(filler) == word)
+    FILLERS_READ.contains(&reading(word))
 }
 
 /// A word in lower case, as it reads.
@@ -261,18 +272,24 @@ fn letters(text: impl Iterator<Item = char>) -> String {
         .collect()
 }
 
-fn is_near(ours: &str, theirs: &str) -> bool {
-    let (ours, theirs): (Vec<char>, Vec<char>) = (ours.chars().collect(), theirs.chars().collect());
+fn is_near(ours: &[char], theirs: &[char]) -> bool {
     let allowed = match ours.len().min(theirs.len()) {
         0..=4 => return false,
         5..=8 => 1,
         _ => 2,
     };
-    ours.len().abs_diff(theirs.len()) <= allowed && distance(&ours, &theirs) <= allowed
+    is_within(ours, theirs, allowed)
 }
 
-/// Damerau-Levenshtein (optimal string alignment): insert, delete, replace, swap neighbours.
-pub(super) fn distance(a: &[char], b: &[char]) -> usize {
+/// Are these so many edits apart, or fewer? Most names are not, which their lengths or their first
+/// letters tell.
+pub(super) fn is_within(a: &[char], b: &[char], edits: usize) -> bool {
+    a.len().abs_diff(b.len()) <= edits && distance(a, b, edits) <= edits
+}
+
+/// Damerau-Levenshtein (optimal string alignment): insert, delete, replace, swap neighbours. What is
+/// above `most` may be any number above it.
+fn distance(a: &[char], b: &[char], most: usize) -> usize {
     let mut before: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();
     let at = |row: &[usize], place: usize| row.get(place).copied().unwrap_or(usize::MAX / 2);
@@ -290,6 +307,11 @@ pub(super) fn distance(a: &[char], b: &[char]) -> usize {
             row.push(cost);
             left = Some(d);
         }
+        // Later rows build on this one and the one before it, and never get cheaper.
+        let cheapest = row.iter().chain(&last).min();
+        if cheapest.is_some_and(|cost| *cost > most) {
+            return most + 1;
+        }
         before = std::mem::replace(&mut last, row);
         previous = Some(c);
     }
@@ -304,7 +326,13 @@ mod tests {
     use crate::signals::fixtures::CATALOGUE;
 
     fn find(name: &str) -> Option<String> {
-        lookalike(name, false, false, &CATALOGUE, &OwnNames::default())
+        lookalike(
+            &NameKeys::of(name),
+            false,
+            false,
+            &CATALOGUE,
+            &OwnNames::default(),
+        )
     }
 
     /// R6, R8: one row, one name from a host that no vendor is known by.
@@ -375,11 +403,9 @@ mod tests {
     #[test]
     fn who_proved_itself_or_claims_honestly_is_no_imitation() {
         let none = OwnNames::default();
-        assert_eq!(lookalike("Claude", true, false, &CATALOGUE, &none), None);
-        assert_eq!(
-            lookalike("Claude Code (notes)", false, true, &CATALOGUE, &none),
-            None
-        );
+        let (claude, notes) = (NameKeys::of("Claude"), NameKeys::of("Claude Code (notes)"));
+        assert_eq!(lookalike(&claude, true, false, &CATALOGUE, &none), None);
+        assert_eq!(lookalike(&notes, false, true, &CATALOGUE, &none), None);
     }
 
     /// R8: the names of the hub's own clients are reserved, whatever the catalogue says.
@@ -397,7 +423,7 @@ mod tests {
             ("Portal",      false, None),
         ];
         for (name, claim, expected) in rows {
-            let found = lookalike(name, false, claim, &CATALOGUE, &own);
+            let found = lookalike(&NameKeys::of(name), false, claim, &CATALOGUE, &own);
             assert_eq!(found.as_deref(), expected, "{name}");
         }
     }
@@ -431,7 +457,11 @@ mod tests {
         ];
         for (a, b, expected) in rows {
             let chars = |text: &str| text.chars().collect::<Vec<_>>();
-            assert_eq!(distance(&chars(a), &chars(b)), expected, "{a} {b}");
+            assert_eq!(distance(&chars(a), &chars(b), 9), expected, "{a} {b}");
+            for edits in 0..5 {
+                let within = is_within(&chars(a), &chars(b), edits);
+                assert_eq!(within, expected <= edits, "{a} {b} {edits}");
+            }
         }
     }
 
@@ -444,7 +474,10 @@ mod tests {
         #[test]
         fn distance_is_symmetric(a in "[abc]{0,6}", b in "[abc]{0,6}") {
             let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-            prop_assert_eq!(distance(&a, &b), distance(&b, &a));
+            prop_assert_eq!(distance(&a, &b, 9), distance(&b, &a, 9));
+            for edits in 0..4 {
+                prop_assert_eq!(is_within(&a, &b, edits), distance(&a, &b, 9) <= edits);
+            }
         }
     }
 }

@@ -51,7 +51,8 @@ use crate::{
 use address_list::NamedLists;
 use geo::Geo;
 use history::{History, HistoryFacts, clamp};
-use lookalike::OwnNames;
+use homograph::KnownHost;
+use lookalike::{NameKeys, OwnNames};
 use velocity::Counts;
 
 /// What an operator may have set up, and whether it works now.
@@ -105,7 +106,7 @@ pub struct ClientInputs<'a> {
     /// Names of the hub's own clients, without this one.
     pub own_names: &'a OwnNames,
     /// The hub's host, and others that an operator protects.
-    pub own_hosts: &'a [String],
+    pub own_hosts: &'a [KnownHost],
 }
 
 /// What is known of a request's source before it is judged.
@@ -165,9 +166,13 @@ fn names(metadata: &ClientMetadata) -> impl Iterator<Item = &str> {
     all.map(DisplayName::as_str)
 }
 
-fn imitated_name(inputs: &ClientInputs<'_>, identity_proved: bool) -> Option<String> {
+fn imitated_name(
+    inputs: &ClientInputs<'_>,
+    names: &[NameKeys],
+    identity_proved: bool,
+) -> Option<String> {
     let catalogue = inputs.catalogue;
-    names(inputs.metadata).find_map(|name| {
+    names.iter().find_map(|name| {
         let redirects = &inputs.metadata.redirect_uris;
         let is_claim = catalogue
             .claims(Some(name), redirects, inputs.document_host)
@@ -186,8 +191,7 @@ fn imitated_host(inputs: &ClientInputs<'_>) -> Option<String> {
         .filter_map(RedirectUri::host);
     let document = inputs.document_host.map(str::to_owned);
     document.into_iter().chain(redirects).find_map(|host| {
-        let own = inputs.own_hosts.iter().map(String::as_str);
-        homograph::homograph(&host, inputs.catalogue.hosts().chain(own))
+        homograph::homograph(&host, inputs.catalogue.hosts().chain(inputs.own_hosts))
     })
 }
 
@@ -202,7 +206,8 @@ pub fn client_facts(inputs: &ClientInputs<'_>) -> ClientFacts {
     );
     // A proved domain says nothing about a name: anybody has a domain.
     let identity_proved = catalogued || vouched || standing == Standing::FirstParty;
-    let name = metadata.client_name.as_ref().map(DisplayName::as_str);
+    let keys: Vec<NameKeys> = names(metadata).map(NameKeys::of).collect();
+    let name = metadata.client_name.as_ref().and(keys.first());
     let claim = inputs.catalogue.claims(name, &metadata.redirect_uris, host);
     let claim = claim.filter(|_| !identity_proved);
     let history = inputs
@@ -224,7 +229,7 @@ pub fn client_facts(inputs: &ClientInputs<'_>) -> ClientFacts {
         redirects: redirect_shape::redirect_shapes(metadata, host),
         days_known: history.days_known,
         people: history.people,
-        lookalike_of: imitated_name(inputs, identity_proved),
+        lookalike_of: imitated_name(inputs, &keys, identity_proved),
         claims: claim.map(|claim| claim.entry.product.clone()),
         homograph_of: if identity_proved {
             None

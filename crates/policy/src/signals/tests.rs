@@ -14,7 +14,7 @@ const NOW: u64 = 1_790_000_000;
 struct World {
     catalogue: Catalogue,
     own_names: OwnNames,
-    own_hosts: Vec<String>,
+    own_hosts: Vec<KnownHost>,
 }
 
 impl World {
@@ -22,7 +22,7 @@ impl World {
         Self {
             catalogue: Catalogue::shipped().unwrap(),
             own_names: OwnNames::new(["Acme Portal"]),
-            own_hosts: vec!["hub.acme.example".to_owned()],
+            own_hosts: vec![KnownHost::of("hub.acme.example")],
         }
     }
 

@@ -15,7 +15,10 @@ use serde_json::{Value, json};
 use vestibule_jwt::{
     Algorithm, CATALOGUE_TYP, JwkSet, Rules, SigningKey, TypRule, verify_document,
 };
-use vestibule_policy::catalogue::{CATALOGUE_BYTES_MAX, Catalogue, Entry};
+use vestibule_policy::{
+    catalogue::{CATALOGUE_BYTES_MAX, Catalogue, Entry},
+    signals::lookalike::NameKeys,
+};
 use vestibule_protocol::time::Timestamp;
 
 use super::{
@@ -120,7 +123,7 @@ fn summary(catalogue: &Catalogue) -> String {
 
 fn show(catalogue: &Catalogue, claims: Option<&str>, json: bool) {
     let claimed = claims.map(|name| {
-        let claim = catalogue.claims(Some(name), &[], None);
+        let claim = catalogue.claims(Some(&NameKeys::of(name)), &[], None);
         claim.map(|claim| claim.entry.product.as_str())
     });
     let shown = catalogue.entries().iter().filter(|entry| match claimed {

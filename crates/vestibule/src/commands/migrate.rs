@@ -7,7 +7,10 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use vestibule_engine::Clock as _;
-use vestibule_policy::catalogue::{Catalogue, Entry};
+use vestibule_policy::{
+    catalogue::{Catalogue, Entry},
+    signals::lookalike::NameKeys,
+};
 use vestibule_protocol::{redirect_uri::RedirectUri, trust::Door};
 use vestibule_store::{
     SupersessionStore as _,
@@ -141,7 +144,8 @@ async fn suggestion(
         let why = format!("it returns where only {} does", entry.product);
         return Ok(with_document(entry, why));
     }
-    let claim = catalogue.claims(row.example_name.as_deref(), redirects, None);
+    let name = row.example_name.as_deref().map(NameKeys::of);
+    let claim = catalogue.claims(name.as_ref(), redirects, None);
     Ok(claim.and_then(|claim| {
         let why = format!("it says that it is {}", claim.entry.product);
         with_document(claim.entry, why)
