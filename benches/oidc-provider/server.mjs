@@ -1,11 +1,13 @@
 // npm's oidc-provider with the same work to do as the hub: dynamic registration, client metadata
 // documents, PKCE, ES256 access tokens for one resource, rotating refresh tokens, introspection.
-// Everything is kept in memory: the fastest it can be, and not durable.
+//
+// With STORE everything is kept in that SQLite file, and each answer comes after the commits that it
+// takes. Without it everything is kept in memory: the fastest it can be, and not durable.
 //
 // `POST /prepare` makes what the measured requests use up (codes, refresh tokens, an access token)
 // through the library's own models. That is not measured.
 //
-// Environment: PORT, RESOURCE. Prints "ready" when it listens.
+// Environment: PORT, RESOURCE, STORE. Prints "ready" when it listens.
 
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -13,7 +15,7 @@ import { createServer } from 'node:http';
 import { exportJWK, generateKeyPair } from 'jose';
 import { Provider } from 'oidc-provider';
 
-const { PORT, RESOURCE } = process.env;
+const { PORT, RESOURCE, STORE } = process.env;
 const ISSUER = `http://127.0.0.1:${PORT}`;
 const ACCOUNT = 'alice';
 
@@ -22,6 +24,10 @@ const ACCOUNT = 'alice';
 class Memory {
   static entries = new Map();
   static byGrant = new Map();
+
+  static begin() {}
+
+  static commit() {}
 
   constructor(model) { this.model = model; }
 
@@ -55,11 +61,81 @@ class Memory {
   }
 }
 
+// One table, a transaction for each call: what the library asks of an adapter, done plainly and well.
+// Statements are prepared once, a call is one statement, and expired rows count as gone.
+async function sqlite(path) {
+  const { default: Database } = await import('better-sqlite3');
+  const db = new Database(path);
+  db.pragma('journal_mode = WAL');
+  db.pragma('synchronous = FULL');
+  db.exec(`
+    CREATE TABLE entries (
+      key      TEXT PRIMARY KEY,
+      payload  TEXT NOT NULL,
+      expires  INTEGER,
+      consumed INTEGER,
+      grant_id TEXT,
+      uid      TEXT
+    ) WITHOUT ROWID;
+    CREATE INDEX entries_grant ON entries (grant_id) WHERE grant_id IS NOT NULL;
+    CREATE INDEX entries_uid ON entries (uid) WHERE uid IS NOT NULL;
+  `);
+  const put = db.prepare(`
+    INSERT INTO entries (key, payload, expires, grant_id, uid) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (key) DO UPDATE SET payload = excluded.payload, expires = excluded.expires,
+      grant_id = excluded.grant_id, uid = excluded.uid
+  `);
+  const live = 'AND (expires IS NULL OR expires > ?)';
+  const get = db.prepare(`SELECT payload, consumed FROM entries WHERE key = ? ${live}`);
+  const getByUid = db.prepare(`SELECT payload, consumed FROM entries WHERE uid = ? ${live}`);
+  const consume = db.prepare('UPDATE entries SET consumed = ? WHERE key = ?');
+  const remove = db.prepare('DELETE FROM entries WHERE key = ?');
+  const removeGrant = db.prepare('DELETE FROM entries WHERE grant_id = ?');
+
+  const now = () => Math.floor(Date.now() / 1000);
+  const read = (row) => {
+    if (!row) return undefined;
+    const payload = JSON.parse(row.payload);
+    if (row.consumed) payload.consumed = row.consumed;
+    return payload;
+  };
+
+  class Sqlite {
+    // What is prepared is not measured: it may be one transaction.
+    static begin() { db.exec('BEGIN'); }
+
+    static commit() { db.exec('COMMIT'); }
+
+    constructor(model) { this.model = model; }
+
+    key(id) { return `${this.model}:${id}`; }
+
+    async upsert(id, payload, expiresIn) {
+      const expires = expiresIn ? now() + expiresIn : null;
+      const grant = this.model === 'Session' ? null : payload.grantId ?? null;
+      put.run(this.key(id), JSON.stringify(payload), expires, grant, payload.uid ?? null);
+    }
+
+    async find(id) { return read(get.get(this.key(id), now())); }
+
+    async findByUid(uid) { return read(getByUid.get(uid, now())); }
+
+    async consume(id) { consume.run(now(), this.key(id)); }
+
+    async destroy(id) { remove.run(this.key(id)); }
+
+    async revokeByGrantId(grantId) { removeGrant.run(grantId); }
+  }
+  return Sqlite;
+}
+
+const Adapter = STORE ? await sqlite(STORE) : Memory;
+
 const { privateKey } = await generateKeyPair('ES256', { extractable: true });
 const key = { ...(await exportJWK(privateKey)), alg: 'ES256', use: 'sig', kid: 'bench' };
 
 const provider = new Provider(ISSUER, {
-  adapter: Memory,
+  adapter: Adapter,
   jwks: { keys: [key] },
   cookies: { keys: ['a key for the cookies of a benchmark'] },
   scopes: ['openid', 'offline_access', 'mcp:read', 'mcp:write'],
@@ -70,6 +146,14 @@ const provider = new Provider(ISSUER, {
       redirect_uris: [],
       response_types: [],
       grant_types: [],
+      token_endpoint_auth_method: 'client_secret_basic',
+    },
+    {
+      client_id: 'robot',
+      client_secret: 'the secret of a machine in a benchmark',
+      redirect_uris: [],
+      response_types: [],
+      grant_types: ['client_credentials'],
       token_endpoint_auth_method: 'client_secret_basic',
     },
   ],
@@ -87,7 +171,8 @@ const provider = new Provider(ISSUER, {
   features: {
     devInteractions: { enabled: true },
     registration: { enabled: true },
-    revocation: { enabled: true },
+    clientCredentials: { enabled: true },
+    revocation: { enabled: true, allowedPolicy: () => true },
     introspection: { enabled: true, allowedPolicy: () => true },
     clientIdMetadataDocument: { enabled: true, ack: 'draft-02', cacheDuration: { min: 3600, max: 86400 } },
     resourceIndicators: {
@@ -155,9 +240,11 @@ async function prepare(request, response) {
   const { kind, count, client_id: clientId, redirect, verifier } = JSON.parse(body);
   const client = await provider.Client.find(clientId);
   const made = [];
+  Adapter.begin();
   for (let index = 0; index < count; index += 1) {
     made.push(await makers[kind]({ client, redirect, verifier }));
   }
+  Adapter.commit();
   response.setHeader('content-type', 'application/json');
   response.end(JSON.stringify(made));
 }

@@ -1,14 +1,12 @@
 //! The ceiling: an axum server that reads JSON and writes it back, and does nothing else.
 
-use std::time::Duration;
-
 use axum::{Json, Router, routing::post};
 use serde_json::Value;
 
 use crate::{
     Outcome,
     http::{self, REGISTRATION},
-    load::{Load, Work},
+    load::{Load, Until, Work},
     process::{self, Process},
 };
 
@@ -46,14 +44,20 @@ pub(crate) async fn start() -> Outcome<Echo> {
     let own = std::env::current_exe().map_err(|failure| failure.to_string())?;
     let process = Process::on_core_0(&own, &["echo", &port.to_string()], &[], None)?;
     let host = format!("127.0.0.1:{port}");
-    http::ready(&host, "/readyz").await?;
+    http::ready(&host, "/readyz", http::PAUSE).await?;
     Ok(Echo { process, host })
 }
 
 impl Echo {
     /// A registration, echoed.
-    pub(crate) fn load(&self, length: Duration) -> Load {
+    pub(crate) fn load(&self, until: Until) -> Load {
         let request = http::post(&self.host, "/echo", "application/json", "", REGISTRATION);
-        Load::new(&self.host, Work::Same(request), 200, length)
+        Load {
+            host: self.host.as_str().into(),
+            work: Work::Same(request),
+            expected: 200,
+            mark: "",
+            until,
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! A web host for one client document on `https://localhost:PORT`, under an authority that is
+//! A web host for the documents of two clients on `https://localhost:PORT`, under an authority that is
 //! thrown away with the run.
 
 use std::{fs, path::Path, sync::Arc};
@@ -14,6 +14,13 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::Outcome;
 
+/// Path of the document of an agent on the person's machine.
+pub(crate) const AGENT: &str = "/agent.json";
+/// Path of the document of an app that gets its codes by `https`.
+pub(crate) const APP: &str = "/app.json";
+/// Where that app gets them. Nothing goes there: redirects are not followed.
+pub(crate) const APP_CALLBACK: &str = "/callback";
+
 /// Start it; writes `ca.pem` into the folder. Gives `https://localhost:PORT`.
 pub(crate) async fn start(folder: &Path) -> Outcome<String> {
     let text = |failure: &dyn std::fmt::Display| format!("the document host: {failure}");
@@ -26,18 +33,25 @@ pub(crate) async fn start(folder: &Path) -> Outcome<String> {
         .map_err(|failure| text(&failure))?
         .port();
     let origin = format!("https://localhost:{port}");
-    let document = json!({
-        "client_id": format!("{origin}/agent.json"),
-        "client_name": "Bench Agent",
-        "application_type": "native",
-        "redirect_uris": ["http://127.0.0.1/callback"],
-        "grant_types": ["authorization_code", "refresh_token"],
-        "response_types": ["code"],
-        "token_endpoint_auth_method": "none",
-    });
-    let answer =
-        get(move || async move { ([(header::CACHE_CONTROL, "max-age=3600")], Json(document)) });
-    let app = Router::new().route("/agent.json", answer);
+    let document = |path: &str, kind: &str, redirect: &str| {
+        let document = json!({
+            "client_id": format!("{origin}{path}"),
+            "client_name": "Bench Agent",
+            "application_type": kind,
+            "redirect_uris": [redirect],
+            "grant_types": ["authorization_code", "refresh_token"],
+            "response_types": ["code"],
+            "token_endpoint_auth_method": "none",
+        });
+        get(move || async move { ([(header::CACHE_CONTROL, "max-age=3600")], Json(document)) })
+    };
+    let callback = format!("{origin}{APP_CALLBACK}");
+    let app = Router::new()
+        .route(
+            AGENT,
+            document(AGENT, "native", "http://127.0.0.1/callback"),
+        )
+        .route(APP, document(APP, "web", &callback));
     tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(config)), app));
     Ok(origin)
 }

@@ -13,6 +13,9 @@ use crate::Outcome;
 /// What agents register.
 pub(crate) const REGISTRATION: &str = r#"{"client_name":"Bench Agent","application_type":"native","redirect_uris":["http://127.0.0.1/callback"],"grant_types":["authorization_code","refresh_token"],"response_types":["code"],"token_endpoint_auth_method":"none"}"#;
 
+/// The same by an agent that nobody has seen before: the number is replaced in each request.
+pub(crate) const NEW_REGISTRATION: &str = r#"{"client_name":"Bench Agent 00000000","application_type":"web","redirect_uris":["https://agent-00000000.example.com/callback"],"grant_types":["authorization_code","refresh_token"],"response_types":["code"],"token_endpoint_auth_method":"none"}"#;
+
 /// Where codes go.
 pub(crate) const CALLBACK: &str = "http://127.0.0.1:40404/callback";
 /// RFC 7636, appendix B.
@@ -190,12 +193,15 @@ pub(crate) fn form(pairs: &[(&str, &str)]) -> String {
     pairs.join("&")
 }
 
-/// An authorization request for this client.
-pub(crate) fn authorize(path: &str, client: &str, resource: &str) -> String {
+/// How long to wait between two attempts to reach a server that starts.
+pub(crate) const PAUSE: Duration = Duration::from_millis(20);
+
+/// An authorization request of this client.
+pub(crate) fn authorize(path: &str, client: &str, redirect: &str, resource: &str) -> String {
     let query = form(&[
         ("response_type", "code"),
         ("client_id", client),
-        ("redirect_uri", CALLBACK),
+        ("redirect_uri", redirect),
         ("code_challenge", CHALLENGE),
         ("code_challenge_method", "S256"),
         ("scope", "mcp:read"),
@@ -221,6 +227,20 @@ pub(crate) fn redeem(host: &str, client: &str, code: &str) -> Vec<u8> {
     )
 }
 
+/// A token request of a client for itself.
+pub(crate) fn machine(host: &str, credentials: &str, resource: &str) -> Vec<u8> {
+    post_form(
+        host,
+        "/token",
+        credentials,
+        &[
+            ("grant_type", "client_credentials"),
+            ("scope", "mcp:read"),
+            ("resource", resource),
+        ],
+    )
+}
+
 /// A token request with a refresh token.
 pub(crate) fn refresh(host: &str, client: &str, token: &str) -> Vec<u8> {
     post_form(
@@ -235,16 +255,17 @@ pub(crate) fn refresh(host: &str, client: &str, token: &str) -> Vec<u8> {
     )
 }
 
-/// Wait until the path answers 200, for 15 seconds at most.
-pub(crate) async fn ready(host: &str, path: &str) -> Outcome<()> {
-    let deadline = Instant::now() + Duration::from_secs(15);
+/// Wait until the path answers 200, for a minute at most: under Valgrind a start takes its time.
+/// `pause` is how long it waits between two attempts.
+pub(crate) async fn ready(host: &str, path: &str, pause: Duration) -> Outcome<()> {
+    let deadline = Instant::now() + Duration::from_mins(1);
     while Instant::now() < deadline {
         if let Ok(reply) = once(host, &get(host, path, "")).await
             && reply.status == 200
         {
             return Ok(());
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(pause).await;
     }
     Err(format!("http://{host}{path} does not answer"))
 }

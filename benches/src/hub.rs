@@ -6,53 +6,59 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::Duration,
+    rc::Rc,
+    time::{Duration, Instant},
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tempfile::TempDir;
 
 use crate::{
-    Item, Outcome,
-    contender::{Contender, Routes},
+    Outcome,
+    contender::{Contender, Routes, Stock},
     host,
-    http::{self, Connection},
-    load::Load,
+    http::{self, Connection, Reply},
+    load::{Load, Until},
+    plan::Item,
     process::{self, Process},
 };
 
 const PERSON: &str = "alice";
 const PASSWORD: &str = "correct horse battery staple";
-/// Refresh token families.
+/// Refresh token families: enough that no connection waits for another's token.
 pub(crate) const FAMILIES: usize = 512;
+/// Connections over which things are prepared.
+const PREPARERS: usize = 8;
 /// A page of the hub sent the form.
 const SAME_ORIGIN: &str = "sec-fetch-site: same-origin\r\n";
+/// How often it is started to see how long that takes.
+const STARTS: usize = 5;
+/// Between two looks at a hub that starts: what the measured time may be off by.
+const LOOK: Duration = Duration::from_micros(200);
 
 const ROUTES: Routes = Routes {
     register: "/register",
     authorize: "/authorize",
     asked: 200,
+    jwks: "/jwks.json",
     introspect: "/introspect",
+    revoke: "/revoke",
 };
 
-/// The running hub.
-pub(crate) struct Hub {
-    /// What is measured.
-    pub(crate) contender: Contender,
+/// A hub that is set up and does not run.
+struct Site {
     folder: TempDir,
+    config: PathBuf,
+    /// `127.0.0.1:PORT`.
+    host: String,
 }
 
-impl Hub {
-    /// Start it. It is idle for a second when this returns.
-    pub(crate) async fn start() -> Outcome<Self> {
-        let folder = tempfile::tempdir().map_err(|failure| failure.to_string())?;
-        let origin = host::start(folder.path()).await?;
+impl Site {
+    fn new(documents: Option<&str>, folder: TempDir) -> Outcome<Self> {
         let port = process::free_port()?;
         let host = format!("127.0.0.1:{port}");
-        // Nothing runs there: tokens are only issued for it.
-        let resource = "http://127.0.0.1:9/mcp".to_owned();
         let config = folder.path().join("vestibule.toml");
-        fs::write(&config, configuration(&host, &origin, &resource))
+        fs::write(&config, configuration(&host, documents))
             .map_err(|failure| failure.to_string())?;
         let arguments = [
             "user",
@@ -63,27 +69,97 @@ impl Hub {
             "alice@example.com",
         ];
         command(&config, &arguments, PASSWORD)?;
-        let shown = command(&config, &["resource", "credentials", &resource], "")?;
-        let log = folder.path().join("hub.log");
-        let path = config.to_string_lossy();
-        let process =
-            Process::on_core_0(&binary()?, &["serve", "--config", &path], &[], Some(&log))?;
-        http::ready(&host, "/readyz").await?;
+        Ok(Self {
+            folder,
+            config,
+            host,
+        })
+    }
+
+    /// Start it, perhaps under another program.
+    fn start(&self, under: &[&str]) -> Outcome<Process> {
+        let log = self.folder.path().join("hub.log");
+        let (binary, config) = (binary()?, self.config.to_string_lossy());
+        let binary = binary.to_string_lossy();
+        let mut words = under.to_vec();
+        words.extend([&*binary, "serve", "--config", &*config]);
+        let (program, arguments) = words.split_first().ok_or("nothing to start")?;
+        // As many threads as the one core makes, whoever asks how many there are.
+        let variables = [("TOKIO_WORKER_THREADS", "1")];
+        let variables = if under.is_empty() {
+            &[][..]
+        } else {
+            &variables
+        };
+        Process::on_core_0(Path::new(program), arguments, variables, Some(&log))
+    }
+}
+
+fn folder() -> Outcome<TempDir> {
+    tempfile::tempdir().map_err(|failure| failure.to_string())
+}
+
+/// Milliseconds from the start of the program until it is ready, of a hub that has started before:
+/// one number for each start.
+pub(crate) async fn cold_starts() -> Outcome<Vec<f64>> {
+    let site = Site::new(None, folder()?)?;
+    let mut taken = Vec::new();
+    for _ in 0..=STARTS {
+        let before = Instant::now();
+        let _process = site.start(&[])?;
+        http::ready(&site.host, "/readyz", LOOK).await?;
+        taken.push(before.elapsed().as_secs_f64() * 1_000.0);
+    }
+    // The first one made keys.
+    taken.remove(0);
+    Ok(taken)
+}
+
+/// Bytes of the binary.
+pub(crate) fn binary_bytes() -> Outcome<u64> {
+    let path = binary()?;
+    let data = fs::metadata(&path).map_err(|failure| format!("{}: {failure}", path.display()))?;
+    Ok(data.len())
+}
+
+/// The running hub.
+pub(crate) struct Hub {
+    /// What is measured.
+    pub(crate) contender: Contender,
+    folder: TempDir,
+    families: usize,
+}
+
+impl Hub {
+    /// Start it with so many refresh token families, perhaps under another program. It is idle for
+    /// a second when this returns.
+    pub(crate) async fn start(families: usize, under: &[&str]) -> Outcome<Self> {
+        let folder = folder()?;
+        let documents = host::start(folder.path()).await?;
+        let site = Site::new(Some(&documents), folder)?;
+        let shown = command(&site.config, &["resource", "credentials", RESOURCE], "")?;
+        let credentials = basic(&shown)?;
+        let robot = ["client", "add", "Bench Robot", "--scopes", "mcp:read"];
+        let machine = basic(&command(&site.config, &robot, "")?)?;
+        // A yes is remembered only for those whom somebody vouched for.
+        let app = format!("{documents}{}", host::APP);
+        command(&site.config, &["client", "vouch", &app], "")?;
+        let process = site.start(under)?;
+        http::ready(&site.host, "/readyz", http::PAUSE).await?;
         tokio::time::sleep(Duration::from_secs(1)).await;
         Ok(Self {
             contender: Contender {
                 process,
                 routes: ROUTES,
-                host,
-                resource,
-                document: format!("{origin}/agent.json"),
-                credentials: basic(&shown)?,
-                client: String::new(),
-                cookie: String::new(),
-                families: Vec::new(),
-                access: String::new(),
+                host: site.host,
+                resource: RESOURCE.to_owned(),
+                documents,
+                credentials,
+                machine,
+                stock: Stock::default(),
             },
-            folder,
+            folder: site.folder,
+            families,
         })
     }
 
@@ -92,39 +168,44 @@ impl Hub {
         self.folder.path()
     }
 
-    /// Prepare a measurement.
-    pub(crate) async fn load(
-        &mut self,
-        item: Item,
-        length: Duration,
-        codes: usize,
-    ) -> Outcome<Load> {
-        if self.contender.client.is_empty() {
+    /// Prepare a measurement that uses up so many codes, tickets or tokens, if it uses up any.
+    pub(crate) async fn load(&mut self, item: Item, until: Until, spent: usize) -> Outcome<Load> {
+        if self.contender.stock.client.is_empty() {
             self.prepare().await?;
         }
-        let codes = match item {
-            Item::Code => self.codes(codes).await?,
+        let spent = match item {
+            Item::Code => {
+                let codes = self.codes(spent).await?;
+                self.contender.redemptions(&codes)
+            }
+            Item::Consent => self.asked(spent).await?,
+            Item::Revoke => {
+                let missing = spent.saturating_sub(self.contender.stock.spare.len());
+                let more = self.tokens(missing).await?;
+                let spare = &mut self.contender.stock.spare;
+                spare.extend(more.into_iter().map(|(refresh, _)| refresh));
+                let tokens = spare.split_off(spare.len().saturating_sub(spent));
+                self.contender.revocations(&tokens)
+            }
             _ => Vec::new(),
         };
-        Ok(self.contender.load(item, length, &codes))
+        Ok(self.contender.load(item, until, spent))
     }
 
-    /// A client, a session, refresh token families and an access token.
+    /// Clients, a session, refresh token families and an access token.
     async fn prepare(&mut self) -> Outcome<()> {
         self.contender.register().await?;
-        self.contender.cookie = self.sign_in().await?;
-        let codes = self.codes(FAMILIES).await?;
-        let hub = &mut self.contender;
-        let mut connection = Connection::open(&hub.host).await?;
-        for code in codes {
-            let request = http::redeem(&hub.host, &hub.client, &code);
-            let reply = connection.send(&request).await?.expect(200, "a code")?;
-            let refresh = reply.member("refresh_token").ok_or("no refresh token")?;
-            hub.families.push(refresh.to_owned());
-            let access = reply.member("access_token").ok_or("no access token")?;
-            access.clone_into(&mut hub.access);
+        self.contender.stock.cookie = self.sign_in().await?;
+        let mut connection = Connection::open(&self.contender.host).await?;
+        let page = connection.send(&self.contender.app_asks()).await?;
+        self.yes()
+            .say(&mut connection, &page.expect(200, "the page of the app")?)
+            .await?;
+        for (refresh, access) in self.tokens(self.families).await? {
+            self.contender.stock.families.push(refresh);
+            self.contender.stock.access = access;
         }
-        hub.check_introspection().await
+        self.contender.check().await
     }
 
     async fn sign_in(&self) -> Outcome<String> {
@@ -151,67 +232,127 @@ impl Hub {
             .ok_or_else(|| format!("no session: {}", reply.status))
     }
 
-    /// Codes, by the consent page, on eight connections.
-    async fn codes(&self, count: usize) -> Outcome<Vec<String>> {
-        let path = http::authorize(
-            ROUTES.authorize,
-            &self.contender.client,
-            &self.contender.resource,
-        );
-        let headers = format!("{SAME_ORIGIN}cookie: {}\r\n", self.contender.cookie);
-        let tasks: Vec<_> = (0..8)
-            .map(|_| {
-                let (host, headers) = (self.contender.host.clone(), headers.clone());
-                let ask = http::get(&host, &path, &headers);
-                tokio::task::spawn_local(async move {
-                    let mut connection = Connection::open(&host).await?;
-                    let mut codes = Vec::new();
-                    for _ in 0..count.div_ceil(8) {
-                        codes.push(consent(&mut connection, &host, &ask, &headers).await?);
-                    }
-                    Ok::<_, String>(codes)
-                })
-            })
-            .collect();
-        let mut codes = Vec::new();
-        for task in tasks {
-            codes.extend(task.await.map_err(|failure| failure.to_string())??);
+    fn yes(&self) -> Yes {
+        Yes {
+            host: self.contender.host.clone(),
+            headers: format!("{SAME_ORIGIN}cookie: {}\r\n", self.contender.stock.cookie),
+            ask: self.contender.client_asks(),
         }
-        Ok(codes)
+    }
+
+    /// Consent forms that are ready to be sent.
+    async fn asked(&self, count: usize) -> Outcome<Vec<Vec<u8>>> {
+        let (yes, host) = (self.yes(), &*self.contender.host);
+        several(count, host, async move |connection| {
+            let page = connection.send(&yes.ask).await?;
+            yes.form(&page.expect(200, "the consent page")?)
+        })
+        .await
+    }
+
+    /// Codes, by the consent page.
+    async fn codes(&self, count: usize) -> Outcome<Vec<String>> {
+        let (yes, host) = (self.yes(), &*self.contender.host);
+        several(count, host, async move |connection| {
+            yes.code(connection).await
+        })
+        .await
+    }
+
+    /// A refresh token and an access token of each of so many families.
+    async fn tokens(&self, count: usize) -> Outcome<Vec<(String, String)>> {
+        let (yes, host) = (self.yes(), &*self.contender.host);
+        let client = self.contender.stock.client.clone();
+        several(count, host, async move |connection| {
+            let code = yes.code(connection).await?;
+            let request = http::redeem(&yes.host, &client, &code);
+            let reply = connection.send(&request).await?.expect(200, "a code")?;
+            let member = |name: &str| reply.member(name).map(str::to_owned);
+            let tokens = member("refresh_token").zip(member("access_token"));
+            tokens.ok_or_else(|| format!("no tokens: {}", reply.body))
+        })
+        .await
     }
 }
 
-async fn consent(
-    connection: &mut Connection,
+/// Prepare this many of something on a few connections.
+async fn several<T: 'static>(
+    count: usize,
     host: &str,
-    ask: &[u8],
-    headers: &str,
-) -> Outcome<String> {
-    let page = connection
-        .send(ask)
-        .await?
-        .expect(200, "the consent page")?;
-    let field = |name| {
-        page.hidden(name)
-            .ok_or_else(|| format!("no {name} on the consent page"))
-    };
-    let pairs = [
-        ("ticket", field("ticket")?),
-        ("csrf", field("csrf")?),
-        ("decision", "approve"),
-        ("scope", "mcp:read"),
-    ];
-    let reply = connection
-        .send(&http::post_form(host, "/consent", headers, &pairs))
-        .await?;
-    let code = reply
-        .header("location")
-        .and_then(|location| location.split_once("code=")?.1.split('&').next());
-    code.map(str::to_owned)
-        .ok_or_else(|| format!("no code: {} {}", reply.status, reply.body))
+    one: impl AsyncFn(&mut Connection) -> Outcome<T> + 'static,
+) -> Outcome<Vec<T>> {
+    let one = Rc::new(one);
+    let tasks: Vec<_> = (0..PREPARERS)
+        .map(|number| {
+            let (host, one) = (host.to_owned(), one.clone());
+            let share = count / PREPARERS + usize::from(number < count % PREPARERS);
+            tokio::task::spawn_local(async move {
+                let mut connection = Connection::open(&host).await?;
+                let mut made = Vec::new();
+                for _ in 0..share {
+                    made.push(one(&mut connection).await?);
+                }
+                Ok::<_, String>(made)
+            })
+        })
+        .collect();
+    let mut made = Vec::new();
+    for task in tasks {
+        made.extend(task.await.map_err(|failure| failure.to_string())??);
+    }
+    Ok(made)
 }
 
-fn configuration(host: &str, origin: &str, resource: &str) -> String {
+/// A signed-in person who says yes to whatever is asked.
+struct Yes {
+    host: String,
+    headers: String,
+    /// The authorization request.
+    ask: Vec<u8>,
+}
+
+impl Yes {
+    /// Ask, and say it.
+    async fn code(&self, connection: &mut Connection) -> Outcome<String> {
+        let page = connection.send(&self.ask).await?;
+        let page = page.expect(200, "the consent page")?;
+        self.say(connection, &page).await
+    }
+
+    /// Say it on this page: the code.
+    async fn say(&self, connection: &mut Connection, page: &Reply) -> Outcome<String> {
+        let reply = connection.send(&self.form(page)?).await?;
+        let code = reply
+            .header("location")
+            .and_then(|location| location.split_once("code=")?.1.split('&').next());
+        code.map(str::to_owned)
+            .ok_or_else(|| format!("no code: {} {}", reply.status, reply.body))
+    }
+
+    /// The request that says it on this page.
+    fn form(&self, page: &Reply) -> Outcome<Vec<u8>> {
+        let field = |name| {
+            page.hidden(name)
+                .ok_or_else(|| format!("no {name} on the consent page"))
+        };
+        let pairs = [
+            ("ticket", field("ticket")?),
+            ("csrf", field("csrf")?),
+            ("decision", "approve"),
+            ("scope", "mcp:read"),
+        ];
+        let path = "/consent";
+        Ok(http::post_form(&self.host, path, &self.headers, &pairs))
+    }
+}
+
+/// Nothing runs there: tokens are only issued for it.
+const RESOURCE: &str = "http://127.0.0.1:9/mcp";
+
+fn configuration(host: &str, documents: Option<&str>) -> String {
+    let fetch = documents.map_or(String::new(), |origin| {
+        format!("[fetch]\nextra_ca_files = [\"ca.pem\"]\nloopback_origins = [\"{origin}\"]\n")
+    });
     format!(
         r#"issuer = "http://{host}"
 listen = "{host}"
@@ -220,13 +361,10 @@ url = "sqlite:vestibule.db"
 [doors]
 dcr = "open"
 cimd = "open"
-[fetch]
-extra_ca_files = ["ca.pem"]
-loopback_origins = ["{origin}"]
-[limits]
+{fetch}[limits]
 enabled = false
 [[resources]]
-uri = "{resource}"
+uri = "{RESOURCE}"
 name = "Notes"
 scopes = [
   {{ name = "mcp:read",  description = "Read your notes",   access = "read", default = true }},

@@ -4,108 +4,32 @@
 //! servers take turns within each round, so that a machine that gets slower gets slower for all.
 //! `docs/benchmarks.md` says what the numbers mean. Nothing here uses a crate of the workspace.
 //!
-//! `cargo xtask bench` builds and starts it: `vestibule-bench [--quick] [--rounds N] [--only ITEM]`.
+//! `cargo xtask bench` builds and starts it; `plan` knows its arguments.
 
 mod contender;
 mod echo;
 mod host;
 mod http;
 mod hub;
+mod instructions;
 mod load;
+mod plan;
 mod process;
 mod provider;
 mod report;
+mod server;
+mod targets;
 
-use std::{process::ExitCode, time::Duration};
+use std::{path::Path, process::ExitCode};
 
-use load::Measured;
+use load::{Load, Measured, Until};
+use plan::{Item, Plan, Purpose};
+use provider::Keep;
 use report::Sample;
+use server::Server;
 
 /// What went wrong, for a person.
 pub(crate) type Outcome<T> = Result<T, String>;
-
-/// How long and how often.
-#[derive(Clone, Copy)]
-pub(crate) struct Plan {
-    /// Rounds that count; one more comes before them to warm up.
-    pub(crate) rounds: u32,
-    /// Length of a measurement.
-    pub(crate) length: Duration,
-    /// Codes of one measurement: they are spent, so their number bounds it.
-    pub(crate) codes: usize,
-    /// The whole run.
-    pub(crate) limit: Duration,
-    /// Everything, or this alone.
-    pub(crate) only: Option<Item>,
-}
-
-const FULL: Plan = Plan {
-    rounds: 3,
-    length: Duration::from_secs(3),
-    codes: 6_000,
-    limit: Duration::from_secs(580),
-    only: None,
-};
-
-const QUICK: Plan = Plan {
-    rounds: 1,
-    length: Duration::from_secs(1),
-    codes: 1_500,
-    limit: Duration::from_secs(110),
-    only: None,
-};
-
-/// The items of work, in the order of the table.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Item {
-    /// `POST /register`.
-    Register,
-    /// Metadata.
-    Discovery,
-    /// `GET /authorize` of a signed-in person, by a client whose document is cached.
-    Authorize,
-    /// `POST /token`, `authorization_code`.
-    Code,
-    /// `POST /token`, `refresh_token`.
-    Refresh,
-    /// `POST /introspect`.
-    Introspect,
-}
-
-impl Item {
-    const ALL: [Self; 6] = [
-        Self::Register,
-        Self::Discovery,
-        Self::Authorize,
-        Self::Code,
-        Self::Refresh,
-        Self::Introspect,
-    ];
-
-    /// Name on the command line.
-    fn word(self) -> &'static str {
-        match self {
-            Self::Register => "register",
-            Self::Discovery => "discovery",
-            Self::Authorize => "authorize",
-            Self::Code => "code",
-            Self::Refresh => "refresh",
-            Self::Introspect => "introspect",
-        }
-    }
-
-    /// Name in the table.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Register => "register",
-            Self::Discovery => "discovery",
-            Self::Authorize => "authorize (warm CIMD)",
-            Self::Code => "token (code)",
-            Self::Refresh => "token (refresh)",
-            Self::Introspect => "introspect",
-        }
-    }
-}
 
 /// The load generator and what it makes of its arguments.
 fn main() -> ExitCode {
@@ -113,8 +37,8 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
         ["echo", port] => on_runtime(echo::serve(port)),
-        ["--pinned", rest @ ..] => plan(rest).and_then(|plan| on_runtime(bounded(plan))),
-        rest => plan(rest).and_then(|_| process::again_on_core_1(rest)),
+        ["--pinned", rest @ ..] => Plan::of(rest).and_then(|plan| on_runtime(bounded(plan))),
+        rest => Plan::of(rest).and_then(|_| process::again_on_core_1(rest)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -122,39 +46,6 @@ fn main() -> ExitCode {
             eprintln!("vestibule-bench: {failure}");
             ExitCode::FAILURE
         }
-    }
-}
-
-const USAGE: &str = "usage: vestibule-bench [--quick] [--rounds N] [--only ITEM]\n\
-    ITEM: register, discovery, authorize, code, refresh or introspect";
-
-fn plan(words: &[&str]) -> Outcome<Plan> {
-    let mut plan = FULL;
-    let mut rest = words;
-    loop {
-        rest = match rest {
-            [] => return Ok(plan),
-            ["--quick", rest @ ..] => {
-                plan = Plan {
-                    only: plan.only,
-                    ..QUICK
-                };
-                rest
-            }
-            ["--rounds", number, rest @ ..] => {
-                plan.rounds = match number.parse() {
-                    Ok(rounds @ 1..=10) => rounds,
-                    _ => return Err("--rounds takes a number from 1 to 10".to_owned()),
-                };
-                rest
-            }
-            ["--only", word, rest @ ..] => {
-                let item = Item::ALL.into_iter().find(|item| item.word() == *word);
-                plan.only = Some(item.ok_or(USAGE)?);
-                rest
-            }
-            _ => return Err(USAGE.to_owned()),
-        };
     }
 }
 
@@ -167,68 +58,49 @@ fn on_runtime(work: impl Future<Output = Outcome<()>>) -> Outcome<()> {
 }
 
 async fn bounded(plan: Plan) -> Outcome<()> {
-    tokio::time::timeout(plan.limit, run(plan))
+    let work = async {
+        match plan.purpose {
+            Purpose::Compare => run(plan).await,
+            Purpose::Count | Purpose::Record => instructions::run(plan).await,
+        }
+    };
+    tokio::time::timeout(plan.limit, work)
         .await
         .map_err(|_| format!("stopped: not done after {} seconds", plan.limit.as_secs()))?
 }
 
 async fn run(plan: Plan) -> Outcome<()> {
     let load_before = process::load_average();
-    let mut stage = hub::Hub::start().await?;
-    let idle = stage.contender.process.resident_kib()?;
-    let mut other = provider::Provider::start(&stage).await?;
-    let echo = echo::start().await?;
+    let starts = hub::cold_starts().await?;
+    let mut stage = Stage::start().await?;
+    let footprint = report::Footprint {
+        idle_kib: stage.idle_kib,
+        starts,
+        binary_bytes: hub::binary_bytes()?,
+    };
     let mut samples: Vec<Sample> = Vec::new();
     for round in 0..=plan.rounds {
         let warm_up = round == 0;
-        let length = if warm_up {
-            plan.length / 3
+        let part = if warm_up { 3 } else { 1 };
+        let (until, spent) = (Until::Time(plan.length / part), plan.spent / part as usize);
+        if warm_up {
+            eprintln!("warming up");
         } else {
-            plan.length
-        };
-        let codes = if warm_up { plan.codes / 3 } else { plan.codes };
-        eprintln!(
-            "{}",
-            if warm_up {
-                "warming up".into()
-            } else {
-                format!("round {round} of {}", plan.rounds)
-            }
-        );
-        let mut taken = vec![measure("echo", "echo", &echo, None, echo.load(length)).await?];
-        let chosen = |item: &Item| plan.only.is_none_or(|only| only == *item);
-        for item in Item::ALL.into_iter().filter(chosen) {
+            eprintln!("round {round} of {}", plan.rounds);
+        }
+        let mut taken = vec![stage.echo(until).await?];
+        for (index, item) in plan.items().enumerate() {
             // Whoever goes first takes turns.
-            for turn in 0..2 {
-                let sample = if (turn + round) % 2 == 0 {
-                    let load = stage.load(item, length, codes).await?;
-                    let (sample, left) = measure_rest(
-                        item.name(),
-                        "vestibule",
-                        &stage.contender.process,
-                        Some(stage.folder()),
-                        load,
-                    )
-                    .await?;
-                    stage.contender.give_back(left);
-                    sample
-                } else {
-                    let load = other.load(item, length, codes).await?;
-                    let (sample, left) = measure_rest(
-                        item.name(),
-                        "oidc-provider",
-                        &other.contender.process,
-                        None,
-                        load,
-                    )
-                    .await?;
-                    other.contender.give_back(left);
-                    sample
+            let mut turns = Server::RIVALS;
+            turns.rotate_left((round as usize + index) % Server::RIVALS.len());
+            for server in turns {
+                let Some(sample) = stage.measure(server, item, until, spent).await? else {
+                    continue;
                 };
                 eprintln!(
-                    "  {:<22} {:<14} {:>9.0}/s",
+                    "  {:<30} {:<23} {:>9.0}/s",
                     item.name(),
-                    sample.server,
+                    server.name(),
                     sample.per_second
                 );
                 taken.push(sample);
@@ -243,29 +115,80 @@ async fn run(plan: Plan) -> Outcome<()> {
         load_before,
         load_after: process::load_average(),
     };
-    print!("{}", report::print(&samples, &machine, idle, plan));
+    print!("{}", report::print(&samples, &machine, &footprint, plan));
     Ok(())
 }
 
-async fn measure(
-    item: &'static str,
-    server: &'static str,
-    echo: &echo::Echo,
-    folder: Option<&std::path::Path>,
-    load: load::Load,
-) -> Outcome<Sample> {
-    Ok(measure_rest(item, server, &echo.process, folder, load)
-        .await?
-        .0)
+/// All servers, running.
+struct Stage {
+    hub: hub::Hub,
+    memory: provider::Provider,
+    durable: provider::Provider,
+    echo: echo::Echo,
+    /// Resident memory of the hub before anything was asked of it.
+    idle_kib: u32,
+}
+
+impl Stage {
+    async fn start() -> Outcome<Self> {
+        let hub = hub::Hub::start(hub::FAMILIES, &[]).await?;
+        Ok(Self {
+            idle_kib: hub.contender.process.resident_kib()?,
+            memory: provider::Provider::start(&hub, Keep::Memory).await?,
+            durable: provider::Provider::start(&hub, Keep::File).await?,
+            echo: echo::start().await?,
+            hub,
+        })
+    }
+
+    async fn echo(&self, until: Until) -> Outcome<Sample> {
+        let load = self.echo.load(until);
+        let process = &self.echo.process;
+        let (sample, _) = measure(None, Server::Echo, process, None, load).await?;
+        Ok(sample)
+    }
+
+    /// One measurement, unless the server cannot do this.
+    async fn measure(
+        &mut self,
+        server: Server,
+        item: Item,
+        until: Until,
+        spent: usize,
+    ) -> Outcome<Option<Sample>> {
+        let spent = server.spends(spent);
+        let provider = match server {
+            Server::Vestibule => {
+                let load = self.hub.load(item, until, spent).await?;
+                let folder = Some(self.hub.folder());
+                let process = &self.hub.contender.process;
+                let (sample, left) = measure(Some(item), server, process, folder, load).await?;
+                self.hub.contender.give_back(item, left);
+                return Ok(Some(sample));
+            }
+            Server::Memory => &mut self.memory,
+            Server::Durable => &mut self.durable,
+            Server::Echo => return Ok(None),
+        };
+        if !provider::Provider::does(item) {
+            return Ok(None);
+        }
+        let load = provider.load(item, until, spent).await?;
+        let folder = Some(provider.folder());
+        let process = &provider.contender.process;
+        let (sample, left) = measure(Some(item), server, process, folder, load).await?;
+        provider.contender.give_back(item, left);
+        Ok(Some(sample))
+    }
 }
 
 /// Measure, and give back the refresh tokens that are alive afterwards.
-async fn measure_rest(
-    item: &'static str,
-    server: &'static str,
+async fn measure(
+    item: Option<Item>,
+    server: Server,
     process: &process::Process,
-    folder: Option<&std::path::Path>,
-    load: load::Load,
+    folder: Option<&Path>,
+    load: Load,
 ) -> Outcome<(Sample, Vec<String>)> {
     let before = process.usage(folder)?;
     let Measured {
@@ -273,10 +196,10 @@ async fn measure_rest(
         seconds,
         mut micros,
         tokens,
-    } = load
-        .run()
-        .await
-        .map_err(|failure| format!("{server}, {item}: {failure}"))?;
+    } = load.run().await.map_err(|failure| {
+        let item = item.map_or("echo", Item::name);
+        format!("{}, {item}: {failure}", server.name())
+    })?;
     let after = process.usage(folder)?;
     micros.sort_unstable();
     let count = f64::from(requests.max(1));

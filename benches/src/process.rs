@@ -83,6 +83,11 @@ impl Process {
             })
     }
 
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// `VmRSS`.
     pub(crate) fn resident_kib(&self) -> Outcome<u32> {
         let text = self.read("status")?;
@@ -129,11 +134,7 @@ fn bytes_of(folder: &Path) -> u64 {
         .into_iter()
         .flatten()
         .filter_map(Result::ok);
-    let data = files.filter(|file| {
-        file.file_name()
-            .to_string_lossy()
-            .starts_with("vestibule.db")
-    });
+    let data = files.filter(|file| file.file_name().to_string_lossy().contains(".db"));
     data.filter_map(|file| file.metadata().ok())
         .map(|file| file.len())
         .sum()

@@ -1,51 +1,77 @@
-//! npm's `oidc-provider`, as `oidc-provider/server.mjs` sets it up: everything in memory.
+//! npm's `oidc-provider`, as `oidc-provider/server.mjs` sets it up: everything in memory, or
+//! everything in a SQLite file.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
+use tempfile::TempDir;
 
 use crate::{
-    Item, Outcome,
-    contender::{Contender, Routes},
+    Outcome,
+    contender::{Contender, Routes, Stock},
     http::{self, CALLBACK, VERIFIER},
     hub::{FAMILIES, Hub},
-    load::Load,
+    load::{Load, Until},
+    plan::Item,
     process::{self, Process},
 };
 
 /// As in `server.mjs`.
 const CREDENTIALS: &str = "resource-server:the+secret+of+a+resource+server+in+a+benchmark";
+/// As in `server.mjs`.
+const MACHINE: &str = "robot:the+secret+of+a+machine+in+a+benchmark";
 
 const ROUTES: Routes = Routes {
     register: "/reg",
     authorize: "/auth",
     asked: 303,
+    jwks: "/jwks",
     introspect: "/token/introspection",
+    revoke: "/token/revocation",
 };
+
+/// Where it keeps things.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(crate) enum Keep {
+    /// In its process.
+    Memory,
+    /// In a file of SQLite.
+    File,
+}
 
 /// The running server.
 pub(crate) struct Provider {
     /// What is measured.
     pub(crate) contender: Contender,
+    folder: TempDir,
 }
 
 impl Provider {
     /// Start it; it shares the hub's document host and resource.
-    pub(crate) async fn start(hub: &Hub) -> Outcome<Self> {
+    pub(crate) async fn start(hub: &Hub, keep: Keep) -> Outcome<Self> {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         if !here.join("node_modules/oidc-provider").exists() {
             return Err("oidc-provider is missing: `cargo xtask bench` gets it".to_owned());
         }
+        let folder = tempfile::tempdir().map_err(|failure| failure.to_string())?;
         let script = here.join("oidc-provider/server.mjs");
         let port = process::free_port()?.to_string();
         let authority = hub.folder().join("ca.pem");
-        let log = hub.folder().join("oidc-provider.log");
+        let log = folder.path().join("oidc-provider.log");
+        let store = match keep {
+            Keep::Memory => String::new(),
+            Keep::File => {
+                let path = folder.path().join("oidc-provider.db");
+                path.to_string_lossy().into_owned()
+            }
+        };
         let variables = [
             ("NODE_ENV", "production"),
             ("NODE_EXTRA_CA_CERTS", &*authority.to_string_lossy()),
             ("PORT", &port),
             ("RESOURCE", &hub.contender.resource),
+            ("STORE", &store),
         ];
         let process = Process::on_core_0(
             Path::new("node"),
@@ -54,47 +80,68 @@ impl Provider {
             Some(&log),
         )?;
         let host = format!("127.0.0.1:{port}");
-        http::ready(&host, "/.well-known/openid-configuration").await?;
+        let started = http::ready(&host, ROUTES.jwks, http::PAUSE).await;
+        started.map_err(|failure| {
+            let log = std::fs::read_to_string(&log).unwrap_or_default();
+            format!("{failure}: {log}")
+        })?;
+        let basic = |pair| format!("authorization: Basic {}\r\n", STANDARD.encode(pair));
         Ok(Self {
             contender: Contender {
                 process,
                 routes: ROUTES,
                 host,
                 resource: hub.contender.resource.clone(),
-                document: hub.contender.document.clone(),
-                credentials: format!("authorization: Basic {}\r\n", STANDARD.encode(CREDENTIALS)),
-                client: String::new(),
-                cookie: String::new(),
-                families: Vec::new(),
-                access: String::new(),
+                documents: hub.contender.documents.clone(),
+                credentials: basic(CREDENTIALS),
+                machine: basic(MACHINE),
+                stock: Stock::default(),
             },
+            folder,
         })
     }
 
-    /// Prepare a measurement.
-    pub(crate) async fn load(
-        &mut self,
-        item: Item,
-        length: Duration,
-        codes: usize,
-    ) -> Outcome<Load> {
-        if self.contender.client.is_empty() {
+    /// Its folder: the file, if it has one, and what it logs.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Can it do this? Its consent page is an example that nobody should use, so a "yes" is not
+    /// measured.
+    pub(crate) fn does(item: Item) -> bool {
+        item != Item::Consent
+    }
+
+    /// Prepare a measurement that uses up so many codes or tokens, if it uses up any.
+    pub(crate) async fn load(&mut self, item: Item, until: Until, spent: usize) -> Outcome<Load> {
+        if self.contender.stock.client.is_empty() {
             self.prepare().await?;
         }
-        let codes = match item {
-            Item::Code => self.make("code", codes).await?,
+        let spent = match item {
+            Item::Code => {
+                let codes = self.make("code", spent).await?;
+                self.contender.redemptions(&codes)
+            }
+            Item::Revoke => {
+                let missing = spent.saturating_sub(self.contender.stock.spare.len());
+                let more = self.make("refresh", missing).await?;
+                let spare = &mut self.contender.stock.spare;
+                spare.extend(more);
+                let tokens = spare.split_off(spare.len().saturating_sub(spent));
+                self.contender.revocations(&tokens)
+            }
             _ => Vec::new(),
         };
-        Ok(self.contender.load(item, length, &codes))
+        Ok(self.contender.load(item, until, spent))
     }
 
     async fn prepare(&mut self) -> Outcome<()> {
         self.contender.register().await?;
-        self.contender.families = self.make("refresh", FAMILIES).await?;
-        self.contender.access = self.make("access", 1).await?.pop().unwrap_or_default();
-        self.contender.check_introspection().await?;
-        self.contender.cookie = self.sign_in().await?;
-        Ok(())
+        self.contender.stock.families = self.make("refresh", FAMILIES).await?;
+        let access = self.make("access", 1).await?.pop();
+        self.contender.stock.access = access.unwrap_or_default();
+        self.sign_in().await?;
+        self.contender.check().await
     }
 
     /// Through the library's models.
@@ -102,7 +149,7 @@ impl Provider {
         let body = json!({
             "kind": kind,
             "count": count,
-            "client_id": self.contender.client,
+            "client_id": self.contender.stock.client,
             "redirect": CALLBACK,
             "verifier": VERIFIER,
         });
@@ -119,43 +166,56 @@ impl Provider {
         serde_json::from_str(&reply.body).map_err(|failure| failure.to_string())
     }
 
-    /// A session, by the library's own development pages.
-    async fn sign_in(&self) -> Outcome<String> {
-        let mut jar = Vec::new();
-        let path = http::authorize(
-            ROUTES.authorize,
-            &self.contender.document,
-            &self.contender.resource,
-        );
-        let page = self
-            .step(&http::get(&self.contender.host, &path, ""), &mut jar)
-            .await?;
-        let cookie = format!("cookie: {}\r\n", jar.join("; "));
-        let pairs = [("prompt", "login"), ("login", "alice"), ("password", "-")];
-        let resume = self
-            .step(
-                &http::post_form(&self.contender.host, &page, &cookie, &pairs),
-                &mut jar,
-            )
-            .await?;
-        self.step(&http::get(&self.contender.host, &resume, &cookie), &mut jar)
-            .await?;
-        jar.retain(|cookie| cookie.starts_with("_session"));
-        if jar.is_empty() {
-            Err("no session at oidc-provider".to_owned())
-        } else {
-            Ok(jar.join("; "))
+    /// A session, and a yes to the app, by the library's own development pages.
+    async fn sign_in(&mut self) -> Outcome<()> {
+        let mut jar = Jar(Vec::new());
+        let login = [("prompt", "login"), ("login", "alice"), ("password", "-")];
+        let page = self.step(&self.contender.app_asks(), &mut jar).await?;
+        let resume = self.say(&page, &login, &mut jar).await?;
+        let page = self.follow(&resume, &mut jar).await?;
+        let resume = self.say(&page, &[("prompt", "consent")], &mut jar).await?;
+        self.follow(&resume, &mut jar).await?;
+        jar.0.retain(|cookie| cookie.starts_with("_session"));
+        if jar.0.is_empty() {
+            return Err("no session at oidc-provider".to_owned());
         }
+        self.contender.stock.cookie = jar.0.join("; ");
+        Ok(())
+    }
+
+    async fn follow(&self, path: &str, jar: &mut Jar) -> Outcome<String> {
+        let request = http::get(&self.contender.host, path, &jar.header());
+        self.step(&request, jar).await
+    }
+
+    async fn say(&self, page: &str, pairs: &[(&str, &str)], jar: &mut Jar) -> Outcome<String> {
+        let request = http::post_form(&self.contender.host, page, &jar.header(), pairs);
+        self.step(&request, jar).await
     }
 
     /// A request that is answered with a redirect: where to, and its cookies.
-    async fn step(&self, request: &[u8], jar: &mut Vec<String>) -> Outcome<String> {
+    async fn step(&self, request: &[u8], jar: &mut Jar) -> Outcome<String> {
         let reply = http::once(&self.contender.host, request)
             .await?
             .expect(303, "signing in at oidc-provider")?;
-        jar.extend(reply.cookies().map(str::to_owned));
+        reply.cookies().for_each(|cookie| jar.put(cookie));
         let location = reply.header("location").ok_or("no location")?;
         let own = format!("http://{}", self.contender.host);
         Ok(location.strip_prefix(&own).unwrap_or(location).to_owned())
+    }
+}
+
+/// Cookies, `name=value`, whatever their paths.
+struct Jar(Vec<String>);
+
+impl Jar {
+    fn put(&mut self, cookie: &str) {
+        let name = |cookie: &str| cookie.split('=').next().map(str::to_owned);
+        self.0.retain(|kept| name(kept) != name(cookie));
+        self.0.push(cookie.to_owned());
+    }
+
+    fn header(&self) -> String {
+        format!("cookie: {}\r\n", self.0.join("; "))
     }
 }

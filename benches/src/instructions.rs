@@ -1,0 +1,237 @@
+//! Instructions of the hub for each request, counted by Callgrind: a number that is nearly the same
+//! on a busy machine and on a quiet one, so that a regression shows where a time would not.
+//!
+//! One connection, so that what is done for a request is done for it alone. A commit is not shared
+//! between requests then, as it is under load.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::json;
+
+use crate::{
+    Outcome,
+    hub::Hub,
+    load::Until,
+    plan::{Plan, Purpose},
+};
+
+/// Requests that are counted together.
+const REQUESTS: u32 = 200;
+/// Requests before them, which fill caches.
+const WARM_UP: u32 = 40;
+/// Refresh token families: one connection needs few.
+const FAMILIES: usize = 8;
+/// Growth that fails the run, in percent.
+const TOLERANCE: f64 = 10.0;
+
+/// Instructions per request by the item's word.
+type Counts = BTreeMap<String, f64>;
+
+/// Count, and compare with the record or write it.
+pub(crate) async fn run(plan: Plan) -> Outcome<()> {
+    let counts = count(plan).await?;
+    let recorded = read(&record())?;
+    let (text, grown) = compare(&counts, &recorded);
+    print!("{text}");
+    if plan.purpose == Purpose::Record {
+        // An item alone leaves the others as they are.
+        let all = recorded.into_iter().chain(counts).collect();
+        return write(&record(), &all);
+    }
+    if grown.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "more than {TOLERANCE} % more instructions than recorded: {}. If it has to be so, record \
+         them: `cargo xtask bench --instructions --record`",
+        grown.join(", ")
+    ))
+}
+
+async fn count(plan: Plan) -> Outcome<Counts> {
+    for tool in ["valgrind", "vgdb"] {
+        present(tool)?;
+    }
+    let folder = tempfile::tempdir().map_err(|failure| failure.to_string())?;
+    let out = folder.path().join("callgrind.out");
+    let option = format!("--callgrind-out-file={}", out.display());
+    let under = ["valgrind", "--tool=callgrind", "--quiet", &*option];
+    eprintln!("starting the hub under Callgrind");
+    let mut hub = Hub::start(FAMILIES, &under).await?;
+    let callgrind = Callgrind {
+        process: hub.contender.process.id(),
+        out,
+    };
+    let mut counts = Counts::new();
+    for (dumps, item) in plan.items().enumerate() {
+        for (requests, counted) in [(WARM_UP, false), (REQUESTS, true)] {
+            let spent = usize::try_from(requests).unwrap_or(usize::MAX);
+            let load = hub.load(item, Until::Count(requests), spent).await?;
+            if counted {
+                callgrind.tell("zero")?;
+            }
+            let measured = load
+                .run()
+                .await
+                .map_err(|failure| format!("{}: {failure}", item.name()))?;
+            if counted {
+                callgrind.tell("dump")?;
+                let per_request = callgrind.total(dumps + 1)? / f64::from(measured.requests.max(1));
+                eprintln!("  {:<30} {per_request:>10.0}", item.name());
+                counts.insert(item.word().to_owned(), per_request.round());
+            }
+            hub.contender.give_back(item, measured.tokens);
+        }
+    }
+    Ok(counts)
+}
+
+/// Fails in words that help if a tool of Valgrind is missing.
+fn present(tool: &str) -> Outcome<()> {
+    let found = Command::new(tool).arg("--version").output();
+    found.map(|_| ()).map_err(|failure| {
+        format!("`{tool}` cannot be run ({failure}): instructions are counted by Valgrind, which is the package `valgrind`")
+    })
+}
+
+/// A process that runs under Callgrind.
+struct Callgrind {
+    process: u32,
+    out: PathBuf,
+}
+
+impl Callgrind {
+    /// Have it set its counters to zero, or dump them.
+    fn tell(&self, command: &str) -> Outcome<()> {
+        let process = format!("--pid={}", self.process);
+        let output = Command::new("vgdb")
+            .args([&*process, "--cmd-time-out=30", command])
+            .output()
+            .map_err(|failure| format!("vgdb: {failure}"))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(format!(
+            "vgdb {command}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        ))
+    }
+
+    /// Instructions in a dump.
+    fn total(&self, dump: usize) -> Outcome<f64> {
+        let path = format!("{}.{dump}", self.out.display());
+        let text = fs::read_to_string(&path).map_err(|failure| format!("{path}: {failure}"))?;
+        total(&text).ok_or_else(|| format!("{path}: no totals"))
+    }
+}
+
+/// The `totals:` of a dump.
+fn total(dump: &str) -> Option<f64> {
+    let line = dump.lines().rev().find_map(|l| l.strip_prefix("totals:"));
+    line?.trim().parse().ok()
+}
+
+/// The counts beside the recorded ones, and the items that grew too much.
+fn compare(counts: &Counts, recorded: &Counts) -> (String, Vec<String>) {
+    let mut text =
+        "\n| work | instructions per request | recorded | change |\n|---|--:|--:|--:|\n".to_owned();
+    let mut grown = Vec::new();
+    for (word, count) in counts {
+        let (before, change) = match recorded.get(word) {
+            None => ("–".to_owned(), "new".to_owned()),
+            Some(before) => {
+                let percent = (count / before - 1.0) * 100.0;
+                if percent > TOLERANCE {
+                    grown.push(word.clone());
+                }
+                (format!("{before:.0}"), format!("{percent:+.1} %"))
+            }
+        };
+        text.push_str(&format!("| {word} | {count:.0} | {before} | {change} |\n"));
+    }
+    (text, grown)
+}
+
+/// Where the recorded counts are.
+fn record() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("instructions.json")
+}
+
+/// The record; none yet is an empty one.
+fn read(path: &Path) -> Outcome<Counts> {
+    let fail = |failure: &dyn std::fmt::Display| format!("{}: {failure}", path.display());
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(failure) if failure.kind() == std::io::ErrorKind::NotFound => return Ok(Counts::new()),
+        Err(failure) => return Err(fail(&failure)),
+    };
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(|failure| fail(&failure))?;
+    let counts = value.get("instructions_per_request");
+    let counts = counts.and_then(serde_json::Value::as_object);
+    let counts = counts.ok_or_else(|| fail(&"no instructions_per_request"))?;
+    let number = |(word, count): (&String, &serde_json::Value)| {
+        let count = count.as_f64().filter(|count| *count > 0.0);
+        let count = count.ok_or_else(|| fail(&format!("{word} is no count")))?;
+        Ok((word.clone(), count))
+    };
+    counts.iter().map(number).collect()
+}
+
+fn write(path: &Path, counts: &Counts) -> Outcome<()> {
+    let about = "Written by `cargo xtask bench --instructions --record`; docs/benchmarks.md says what it means.";
+    let value = json!({ "about": about, "instructions_per_request": counts });
+    let text = format!("{value:#}\n");
+    fs::write(path, text).map_err(|failure| format!("{}: {failure}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(pairs: &[(&str, f64)]) -> Counts {
+        let owned = |(word, count): &(&str, f64)| ((*word).to_owned(), *count);
+        pairs.iter().map(owned).collect()
+    }
+
+    #[test]
+    fn growth_beyond_the_tolerance_fails_and_nothing_else_does() {
+        let recorded = counts(&[("code", 1_000.0), ("jwks", 1_000.0), ("refresh", 1_000.0)]);
+        let now = counts(&[
+            ("code", 1_099.0),
+            ("jwks", 1_101.0),
+            ("refresh", 10.0),
+            ("revoke", 5.0),
+        ]);
+        let (text, grown) = compare(&now, &recorded);
+        assert_eq!(grown, ["jwks"]);
+        assert!(text.contains("| code | 1099 | 1000 | +9.9 % |"), "{text}");
+        assert!(text.contains("| refresh | 10 | 1000 | -99.0 % |"), "{text}");
+        assert!(text.contains("| revoke | 5 | – | new |"), "{text}");
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.json");
+        assert_eq!(read(&path), Ok(Counts::new()));
+        let some = counts(&[("code", 1_000.0), ("jwks", 7.0)]);
+        write(&path, &some).unwrap();
+        assert_eq!(read(&path), Ok(some));
+        fs::write(&path, r#"{"instructions_per_request":{"code":0}}"#).unwrap();
+        assert!(read(&path).is_err());
+    }
+
+    #[test]
+    fn the_total_of_a_dump_is_found() {
+        assert_eq!(
+            total("events: Ir\nfn=x\n3 4\ntotals: 641626\n"),
+            Some(641_626.0)
+        );
+        assert_eq!(total("events: Ir\n"), None);
+    }
+}
