@@ -21,6 +21,9 @@ cargo xtask COMMAND
   test --fast     only what needs no Node, Python or browser
   setup           get the tools that the tests need, and stop
   bench           the benchmarks, one table (see docs/benchmarks.md)
+  bench --instructions
+                  instructions of the hub for each request, counted by Valgrind; fails where one
+                  grew by more than 10 % since they were recorded (`--record` does that)
   corpus          labelled arrivals, honest and abusive, before each preset: hit and false-alarm
                   rates; fails where a promise of `balanced` does not hold (see docs/corpus.md)
   flood [N]       send N registrations (1,000,000 by default) to a release build, and say whether

@@ -93,9 +93,11 @@ pub(crate) fn test(fast: bool) -> Outcome {
     cargo(&["test", "-p", "vestibule-conformance", "--locked"])
 }
 
-/// Benchmarks.
+/// Benchmarks. Only the table needs what the hub is compared with.
 pub(crate) fn bench(arguments: &[&str]) -> Outcome {
-    program("benches", "npm", &["ci", "--no-audit", "--no-fund"])?;
+    if !arguments.contains(&"--instructions") {
+        tools::set_up_benches()?;
+    }
     let build = [
         "build",
         "--release",

@@ -3,14 +3,34 @@
 
 use std::{path::Path, process::Command};
 
-use crate::run::{Outcome, program, root, target};
+use crate::run::{Outcome, program, program_with, root, target};
 
 /// Get everything.
 pub(crate) fn set_up() -> Outcome {
     node()?;
     chromium()?;
-    packages_of_node("conformance/js")?;
+    packages_of_node("conformance/js", &[])?;
     python()
+}
+
+/// What the benchmarks compare the hub with. `better-sqlite3` is compiled here, so that no binary
+/// that somebody else built is fetched.
+pub(crate) fn set_up_benches() -> Outcome {
+    node()?;
+    let headers = folder_of_node_headers();
+    let mut variables = vec![("npm_config_build_from_source", "better-sqlite3")];
+    variables.extend(headers.as_deref().map(|at| ("npm_config_nodedir", at)));
+    packages_of_node("benches", &variables)
+}
+
+/// Where Node was installed with its headers; without them npm fetches them from Node's site.
+fn folder_of_node_headers() -> Option<String> {
+    let node = answers("node", &["--print", "process.execPath"])?;
+    let folder = Path::new(&node).parent()?.parent()?;
+    let headers = folder.join("include/node/node_version.h");
+    headers
+        .exists()
+        .then(|| folder.to_string_lossy().into_owned())
 }
 
 fn answers(name: &str, arguments: &[&str]) -> Option<String> {
@@ -61,7 +81,7 @@ fn chromium() -> Outcome {
 }
 
 /// `npm ci`, unless the lock file is the one that was installed last.
-fn packages_of_node(folder: &str) -> Outcome {
+fn packages_of_node(folder: &str, variables: &[(&str, &str)]) -> Outcome {
     let folder_path = root().join(folder);
     let lock = std::fs::read(folder_path.join("package-lock.json"))
         .map_err(|failure| format!("{folder}/package-lock.json: {failure}"))?;
@@ -69,7 +89,8 @@ fn packages_of_node(folder: &str) -> Outcome {
     if std::fs::read(&stamp).is_ok_and(|installed| installed == lock) {
         return Ok(());
     }
-    program(folder, "npm", &["ci", "--no-audit", "--no-fund"])?;
+    let arguments = ["ci", "--no-audit", "--no-fund"];
+    program_with(folder, "npm", &arguments, variables)?;
     std::fs::write(stamp, lock).map_err(|failure| failure.to_string())
 }
 
