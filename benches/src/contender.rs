@@ -54,8 +54,8 @@ pub(crate) struct Contender {
 pub(crate) struct Stock {
     /// The registered client.
     pub(crate) client: String,
-    /// The person's session.
-    pub(crate) cookie: String,
+    /// The sessions of people, each as a header.
+    pub(crate) sessions: Vec<String>,
     /// Refresh tokens that are alive, one of each family.
     pub(crate) families: Vec<String>,
     /// Refresh tokens to be revoked.
@@ -93,8 +93,14 @@ impl Contender {
                 (Work::Same(request), 200)
             }
             Item::Jwks => (Work::Same(http::get(host, self.routes.jwks, "")), 200),
-            Item::Authorize => (Work::Same(self.agent_asks()), self.routes.asked),
-            Item::Remembered => (Work::Same(self.app_asks()), 303),
+            Item::Authorize => {
+                let requests = self.of_each(|session| self.agent_asks(session));
+                (Work::Own(requests), self.routes.asked)
+            }
+            Item::Remembered => {
+                let requests = self.of_each(|session| self.app_asks(session));
+                (Work::Own(requests), 303)
+            }
             Item::Consent => (Work::Each(spent), 303),
             Item::Code | Item::Revoke => (Work::Each(spent), 200),
             Item::Refresh => {
@@ -149,37 +155,35 @@ impl Contender {
         if !String::from_utf8_lossy(&header).contains("\"ES256\"") {
             return Err(format!("client_credentials, no ES256: {}", reply.body));
         }
-        let reply = http::once(&self.host, &self.app_asks()).await?;
         let callback = self.app_callback();
-        let location = reply.header("location").unwrap_or_default();
-        if location.starts_with(&callback) && location.contains("code=") {
-            Ok(())
-        } else {
-            Err(format!("not remembered: {} {location}", reply.status))
+        for request in self.of_each(|session| self.app_asks(session)) {
+            let reply = http::once(&self.host, &request).await?;
+            let location = reply.header("location").unwrap_or_default();
+            if !location.starts_with(&callback) || !location.contains("code=") {
+                return Err(format!("not remembered: {} {location}", reply.status));
+            }
         }
-    }
-
-    /// `client_id` of the agent.
-    pub(crate) fn agent(&self) -> String {
-        format!("{}{}", self.documents, host::AGENT)
+        Ok(())
     }
 
     /// The agent asks for a person's consent.
-    pub(crate) fn agent_asks(&self) -> Vec<u8> {
-        self.ask(&self.agent(), http::CALLBACK)
-    }
-
-    /// The app does.
-    pub(crate) fn app_asks(&self) -> Vec<u8> {
+    fn agent_asks(&self, session: &str) -> Vec<u8> {
         self.ask(
-            &format!("{}{}", self.documents, host::APP),
-            &self.app_callback(),
+            &format!("{}{}", self.documents, host::AGENT),
+            http::CALLBACK,
+            session,
         )
     }
 
+    /// The app does.
+    pub(crate) fn app_asks(&self, session: &str) -> Vec<u8> {
+        let client = format!("{}{}", self.documents, host::APP);
+        self.ask(&client, &self.app_callback(), session)
+    }
+
     /// The registered client does.
-    pub(crate) fn client_asks(&self) -> Vec<u8> {
-        self.ask(&self.stock.client, http::CALLBACK)
+    pub(crate) fn client_asks(&self, session: &str) -> Vec<u8> {
+        self.ask(&self.stock.client, http::CALLBACK, session)
     }
 
     /// The tokens as requests that revoke them.
@@ -202,13 +206,15 @@ impl Contender {
         format!("{}{}", self.documents, host::APP_CALLBACK)
     }
 
-    fn ask(&self, client: &str, redirect: &str) -> Vec<u8> {
+    /// A request of each person.
+    fn of_each(&self, request: impl Fn(&str) -> Vec<u8>) -> Vec<Vec<u8>> {
+        let sessions = self.stock.sessions.iter();
+        sessions.map(|session| request(session)).collect()
+    }
+
+    fn ask(&self, client: &str, redirect: &str, session: &str) -> Vec<u8> {
         let path = http::authorize(self.routes.authorize, client, redirect, &self.resource);
-        let cookie = match &*self.stock.cookie {
-            "" => String::new(),
-            cookie => format!("cookie: {cookie}\r\n"),
-        };
-        http::get(&self.host, &path, &cookie)
+        http::get(&self.host, &path, session)
     }
 
     fn registration(&self, body: &str) -> Vec<u8> {

@@ -18,15 +18,29 @@ use crate::{
     contender::{Contender, Routes, Stock},
     host,
     http::{self, Connection, Reply},
-    load::{Load, Until},
+    load::{CONNECTIONS, Load, Until},
     plan::Item,
     process::{self, Process},
 };
 
-const PERSON: &str = "alice";
 const PASSWORD: &str = "correct horse battery staple";
 /// Refresh token families: enough that no connection waits for another's token.
 pub(crate) const FAMILIES: usize = 512;
+
+/// How much there is of what is prepared once.
+#[derive(Clone, Copy)]
+pub(crate) struct Scale {
+    /// People, each with a session.
+    pub(crate) people: usize,
+    /// Refresh token families.
+    pub(crate) families: usize,
+}
+
+/// A person for each connection: nobody consents thousands of times a second.
+pub(crate) const MANY: Scale = Scale {
+    people: CONNECTIONS,
+    families: FAMILIES,
+};
 /// Connections over which things are prepared.
 const PREPARERS: usize = 8;
 /// A page of the hub sent the form.
@@ -54,21 +68,17 @@ struct Site {
 }
 
 impl Site {
-    fn new(documents: Option<&str>, folder: TempDir) -> Outcome<Self> {
+    fn new(documents: Option<&str>, people: usize, folder: TempDir) -> Outcome<Self> {
         let port = process::free_port()?;
         let host = format!("127.0.0.1:{port}");
         let config = folder.path().join("vestibule.toml");
         fs::write(&config, configuration(&host, documents))
             .map_err(|failure| failure.to_string())?;
-        let arguments = [
-            "user",
-            "add",
-            PERSON,
-            "--password-stdin",
-            "--email",
-            "alice@example.com",
-        ];
-        command(&config, &arguments, PASSWORD)?;
+        for number in 0..people {
+            let (name, email) = (person(number), format!("{}@example.com", person(number)));
+            let arguments = ["user", "add", &name, "--password-stdin", "--email", &email];
+            command(&config, &arguments, PASSWORD)?;
+        }
         Ok(Self {
             folder,
             config,
@@ -95,6 +105,10 @@ impl Site {
     }
 }
 
+fn person(number: usize) -> String {
+    format!("person{number}")
+}
+
 fn folder() -> Outcome<TempDir> {
     tempfile::tempdir().map_err(|failure| failure.to_string())
 }
@@ -102,7 +116,7 @@ fn folder() -> Outcome<TempDir> {
 /// Milliseconds from the start of the program until it is ready, of a hub that has started before:
 /// one number for each start.
 pub(crate) async fn cold_starts() -> Outcome<Vec<f64>> {
-    let site = Site::new(None, folder()?)?;
+    let site = Site::new(None, 1, folder()?)?;
     let mut taken = Vec::new();
     for _ in 0..=STARTS {
         let before = Instant::now();
@@ -127,16 +141,15 @@ pub(crate) struct Hub {
     /// What is measured.
     pub(crate) contender: Contender,
     folder: TempDir,
-    families: usize,
+    scale: Scale,
 }
 
 impl Hub {
-    /// Start it with so many refresh token families, perhaps under another program. It is idle for
-    /// a second when this returns.
-    pub(crate) async fn start(families: usize, under: &[&str]) -> Outcome<Self> {
+    /// Start it, perhaps under another program. It is idle for a second when this returns.
+    pub(crate) async fn start(scale: Scale, under: &[&str]) -> Outcome<Self> {
         let folder = folder()?;
         let documents = host::start(folder.path()).await?;
-        let site = Site::new(Some(&documents), folder)?;
+        let site = Site::new(Some(&documents), scale.people, folder)?;
         let shown = command(&site.config, &["resource", "credentials", RESOURCE], "")?;
         let credentials = basic(&shown)?;
         let robot = ["client", "add", "Bench Robot", "--scopes", "mcp:read"];
@@ -159,7 +172,7 @@ impl Hub {
                 stock: Stock::default(),
             },
             folder: site.folder,
-            families,
+            scale,
         })
     }
 
@@ -192,23 +205,27 @@ impl Hub {
         Ok(self.contender.load(item, until, spent))
     }
 
-    /// Clients, a session, refresh token families and an access token.
+    /// Clients, sessions, refresh token families and an access token.
     async fn prepare(&mut self) -> Outcome<()> {
         self.contender.register().await?;
-        self.contender.stock.cookie = self.sign_in().await?;
-        let mut connection = Connection::open(&self.contender.host).await?;
-        let page = connection.send(&self.contender.app_asks()).await?;
-        self.yes()
-            .say(&mut connection, &page.expect(200, "the page of the app")?)
-            .await?;
-        for (refresh, access) in self.tokens(self.families).await? {
+        for number in 0..self.scale.people {
+            let session = self.sign_in(&person(number)).await?;
+            self.contender.stock.sessions.push(session);
+        }
+        let asks = |session: &str| self.contender.app_asks(session);
+        let (people, host) = (self.people(asks), &*self.contender.host);
+        several(self.scale.people, host, async move |connection, number| {
+            person_of(&people, number)?.code(connection).await
+        })
+        .await?;
+        for (refresh, access) in self.tokens(self.scale.families).await? {
             self.contender.stock.families.push(refresh);
             self.contender.stock.access = access;
         }
         self.contender.check().await
     }
 
-    async fn sign_in(&self) -> Outcome<String> {
+    async fn sign_in(&self, name: &str) -> Outcome<String> {
         let page = http::once(
             &self.contender.host,
             &http::get(&self.contender.host, "/login", ""),
@@ -218,7 +235,7 @@ impl Hub {
         let cookies: Vec<&str> = page.cookies().collect();
         let headers = format!("{SAME_ORIGIN}cookie: {}\r\n", cookies.join("; "));
         let csrf = page.hidden("csrf").ok_or("no csrf on the sign-in page")?;
-        let pairs = [("csrf", csrf), ("username", PERSON), ("password", PASSWORD)];
+        let pairs = [("csrf", csrf), ("username", name), ("password", PASSWORD)];
         let reply = http::once(
             &self.contender.host,
             &http::post_form(&self.contender.host, "/login", &headers, &pairs),
@@ -228,44 +245,53 @@ impl Hub {
             .cookies()
             .find(|cookie| cookie.starts_with("vst-session="));
         session
-            .map(str::to_owned)
+            .map(|session| format!("cookie: {session}\r\n"))
             .ok_or_else(|| format!("no session: {}", reply.status))
     }
 
-    fn yes(&self) -> Yes {
-        Yes {
+    /// Everybody, with the authorization request that is to be answered.
+    fn people(&self, asks: impl Fn(&str) -> Vec<u8>) -> Vec<Person> {
+        let sessions = self.contender.stock.sessions.iter();
+        let person = |session: &String| Person {
             host: self.contender.host.clone(),
-            headers: format!("{SAME_ORIGIN}cookie: {}\r\n", self.contender.stock.cookie),
-            ask: self.contender.client_asks(),
-        }
+            headers: format!("{SAME_ORIGIN}{session}"),
+            ask: asks(session),
+        };
+        sessions.map(person).collect()
+    }
+
+    fn people_of_client(&self) -> Vec<Person> {
+        self.people(|session| self.contender.client_asks(session))
     }
 
     /// Consent forms that are ready to be sent.
     async fn asked(&self, count: usize) -> Outcome<Vec<Vec<u8>>> {
-        let (yes, host) = (self.yes(), &*self.contender.host);
-        several(count, host, async move |connection| {
-            let page = connection.send(&yes.ask).await?;
-            yes.form(&page.expect(200, "the consent page")?)
+        let (people, host) = (self.people_of_client(), &*self.contender.host);
+        several(count, host, async move |connection, number| {
+            let person = person_of(&people, number)?;
+            let page = connection.send(&person.ask).await?;
+            person.yes(&page.expect(200, "the consent page")?)
         })
         .await
     }
 
     /// Codes, by the consent page.
     async fn codes(&self, count: usize) -> Outcome<Vec<String>> {
-        let (yes, host) = (self.yes(), &*self.contender.host);
-        several(count, host, async move |connection| {
-            yes.code(connection).await
+        let (people, host) = (self.people_of_client(), &*self.contender.host);
+        several(count, host, async move |connection, number| {
+            person_of(&people, number)?.code(connection).await
         })
         .await
     }
 
     /// A refresh token and an access token of each of so many families.
     async fn tokens(&self, count: usize) -> Outcome<Vec<(String, String)>> {
-        let (yes, host) = (self.yes(), &*self.contender.host);
+        let (people, host) = (self.people_of_client(), &*self.contender.host);
         let client = self.contender.stock.client.clone();
-        several(count, host, async move |connection| {
-            let code = yes.code(connection).await?;
-            let request = http::redeem(&yes.host, &client, &code);
+        several(count, host, async move |connection, number| {
+            let person = person_of(&people, number)?;
+            let code = person.code(connection).await?;
+            let request = http::redeem(&person.host, &client, &code);
             let reply = connection.send(&request).await?.expect(200, "a code")?;
             let member = |name: &str| reply.member(name).map(str::to_owned);
             let tokens = member("refresh_token").zip(member("access_token"));
@@ -275,22 +301,28 @@ impl Hub {
     }
 }
 
-/// Prepare this many of something on a few connections.
+/// People take turns.
+fn person_of(people: &[Person], number: usize) -> Outcome<&Person> {
+    let person = number.checked_rem(people.len());
+    let person = person.and_then(|number| people.get(number));
+    person.ok_or_else(|| "nobody is signed in".to_owned())
+}
+
+/// Prepare this many of something on a few connections; each has a number.
 async fn several<T: 'static>(
     count: usize,
     host: &str,
-    one: impl AsyncFn(&mut Connection) -> Outcome<T> + 'static,
+    one: impl AsyncFn(&mut Connection, usize) -> Outcome<T> + 'static,
 ) -> Outcome<Vec<T>> {
     let one = Rc::new(one);
     let tasks: Vec<_> = (0..PREPARERS)
-        .map(|number| {
+        .map(|first| {
             let (host, one) = (host.to_owned(), one.clone());
-            let share = count / PREPARERS + usize::from(number < count % PREPARERS);
             tokio::task::spawn_local(async move {
                 let mut connection = Connection::open(&host).await?;
                 let mut made = Vec::new();
-                for _ in 0..share {
-                    made.push(one(&mut connection).await?);
+                for number in (first..count).step_by(PREPARERS) {
+                    made.push(one(&mut connection, number).await?);
                 }
                 Ok::<_, String>(made)
             })
@@ -304,24 +336,19 @@ async fn several<T: 'static>(
 }
 
 /// A signed-in person who says yes to whatever is asked.
-struct Yes {
+struct Person {
     host: String,
     headers: String,
     /// The authorization request.
     ask: Vec<u8>,
 }
 
-impl Yes {
-    /// Ask, and say it.
+impl Person {
+    /// Ask, and say it: the code.
     async fn code(&self, connection: &mut Connection) -> Outcome<String> {
         let page = connection.send(&self.ask).await?;
         let page = page.expect(200, "the consent page")?;
-        self.say(connection, &page).await
-    }
-
-    /// Say it on this page: the code.
-    async fn say(&self, connection: &mut Connection, page: &Reply) -> Outcome<String> {
-        let reply = connection.send(&self.form(page)?).await?;
+        let reply = connection.send(&self.yes(&page)?).await?;
         let code = reply
             .header("location")
             .and_then(|location| location.split_once("code=")?.1.split('&').next());
@@ -330,7 +357,7 @@ impl Yes {
     }
 
     /// The request that says it on this page.
-    fn form(&self, page: &Reply) -> Outcome<Vec<u8>> {
+    fn yes(&self, page: &Reply) -> Outcome<Vec<u8>> {
         let field = |name| {
             page.hidden(name)
                 .ok_or_else(|| format!("no {name} on the consent page"))

@@ -16,15 +16,18 @@ use serde_json::json;
 
 use crate::{
     Outcome,
-    hub::Hub,
+    hub::{Hub, Scale},
     load::Until,
     plan::{Item, Plan, Purpose},
 };
 
 /// Requests before them, which fill caches.
 const WARM_UP: u32 = 40;
-/// Refresh token families: one connection needs few.
-const FAMILIES: usize = 8;
+/// One connection needs little.
+const FEW: Scale = Scale {
+    people: 1,
+    families: 8,
+};
 /// Growth that fails the run, in percent.
 const TOLERANCE: f64 = 10.0;
 
@@ -38,7 +41,7 @@ fn requests(item: Item) -> u32 {
 }
 
 /// Instructions per request by the item's word.
-type Counts = BTreeMap<String, f64>;
+type Counts = BTreeMap<String, u32>;
 
 /// Count, and compare with the record or write it.
 pub(crate) async fn run(plan: Plan) -> Outcome<()> {
@@ -72,18 +75,18 @@ async fn count(plan: Plan) -> Outcome<Counts> {
         let per_request = count_one(item, out)
             .await
             .map_err(|failure| format!("{}: {failure}", item.name()))?;
-        eprintln!("  {:<30} {per_request:>10.0}", item.name());
-        counts.insert(item.word().to_owned(), per_request.round());
+        eprintln!("  {:<30} {per_request:>10}", item.name());
+        counts.insert(item.word().to_owned(), per_request);
     }
     Ok(counts)
 }
 
 /// Instructions per request of one item, by a hub of its own: what was done before would count too,
 /// where the work grows with what is stored.
-async fn count_one(item: Item, out: PathBuf) -> Outcome<f64> {
+async fn count_one(item: Item, out: PathBuf) -> Outcome<u32> {
     let option = format!("--callgrind-out-file={}", out.display());
     let under = ["valgrind", "--tool=callgrind", "--quiet", &*option];
-    let mut hub = Hub::start(FAMILIES, &under).await?;
+    let mut hub = Hub::start(FEW, &under).await?;
     let spent = |requests| usize::try_from(requests).unwrap_or(usize::MAX);
     let load = hub.load(item, Until::Count(WARM_UP), spent(WARM_UP));
     let left = load.await?.run().await?.tokens;
@@ -101,7 +104,8 @@ async fn count_one(item: Item, out: PathBuf) -> Outcome<f64> {
     if measured.requests != requests {
         return Err(format!("only {} requests", measured.requests));
     }
-    Ok(callgrind.total()? / f64::from(requests))
+    let per_request = callgrind.total()? / u64::from(requests);
+    u32::try_from(per_request).map_err(|_| format!("{per_request} are too many"))
 }
 
 /// Fails in words that help if a tool of Valgrind is missing.
@@ -136,7 +140,7 @@ impl Callgrind {
     }
 
     /// Instructions in the first dump.
-    fn total(&self) -> Outcome<f64> {
+    fn total(&self) -> Outcome<u64> {
         let path = format!("{}.1", self.out.display());
         let text = fs::read_to_string(&path).map_err(|failure| format!("{path}: {failure}"))?;
         total(&text).ok_or_else(|| format!("{path}: no totals"))
@@ -144,7 +148,7 @@ impl Callgrind {
 }
 
 /// The `totals:` of a dump.
-fn total(dump: &str) -> Option<f64> {
+fn total(dump: &str) -> Option<u64> {
     let line = dump.lines().rev().find_map(|l| l.strip_prefix("totals:"));
     line?.trim().parse().ok()
 }
@@ -158,15 +162,15 @@ fn compare(counts: &Counts, recorded: &Counts) -> (String, Vec<String>) {
         let (before, change) = match recorded.get(word) {
             None => ("–".to_owned(), "new".to_owned()),
             Some(before) => {
-                let percent = (count / before - 1.0) * 100.0;
+                let percent = (f64::from(*count) / f64::from(*before) - 1.0) * 100.0;
                 if percent > TOLERANCE {
                     grown.push(word.clone());
                 }
-                (format!("{before:.0}"), format!("{percent:+.1} %"))
+                (format!("{before}"), format!("{percent:+.1} %"))
             }
         };
         // Writing into a string cannot fail.
-        let _ = writeln!(text, "| {word} | {count:.0} | {before} | {change} |");
+        let _ = writeln!(text, "| {word} | {count} | {before} | {change} |");
     }
     (text, grown)
 }
@@ -189,7 +193,8 @@ fn read(path: &Path) -> Outcome<Counts> {
     let counts = counts.and_then(serde_json::Value::as_object);
     let counts = counts.ok_or_else(|| fail(&"no instructions_per_request"))?;
     let number = |(word, count): (&String, &serde_json::Value)| {
-        let count = count.as_f64().filter(|count| *count > 0.0);
+        let count = count.as_u64().and_then(|count| u32::try_from(count).ok());
+        let count = count.filter(|count| *count > 0);
         let count = count.ok_or_else(|| fail(&format!("{word} is no count")))?;
         Ok((word.clone(), count))
     };
@@ -207,24 +212,24 @@ fn write(path: &Path, counts: &Counts) -> Outcome<()> {
 mod tests {
     use super::*;
 
-    fn counts(pairs: &[(&str, f64)]) -> Counts {
-        let owned = |(word, count): &(&str, f64)| ((*word).to_owned(), *count);
+    fn counts(pairs: &[(&str, u32)]) -> Counts {
+        let owned = |(word, count): &(&str, u32)| ((*word).to_owned(), *count);
         pairs.iter().map(owned).collect()
     }
 
     #[test]
     fn growth_beyond_the_tolerance_fails_and_nothing_else_does() {
-        let recorded = counts(&[("code", 1_000.0), ("jwks", 1_000.0), ("refresh", 1_000.0)]);
+        let recorded = counts(&[("code", 1_000), ("jwks", 1_000), ("refresh", 1_000)]);
         let now = counts(&[
-            ("code", 1_099.0),
-            ("jwks", 1_101.0),
-            ("refresh", 10.0),
-            ("revoke", 5.0),
+            ("code", 1_099),
+            ("jwks", 1_101),
+            ("refresh", 10),
+            ("revoke", 5),
         ]);
         let (text, grown) = compare(&now, &recorded);
         assert_eq!(grown, ["jwks"]);
         assert!(text.contains("| code | 1099 | 1000 | +9.9 % |"), "{text}");
-        assert!(text.contains("| refresh | 10 | 1000 | -99.0 % |"), "{text}");
+        assert!(text.contains("| refresh | 10 | 1000 | -99 % |"), "{text}");
         assert!(text.contains("| revoke | 5 | – | new |"), "{text}");
     }
 
@@ -233,7 +238,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("record.json");
         assert_eq!(read(&path), Ok(Counts::new()));
-        let some = counts(&[("code", 1_000.0), ("jwks", 7.0)]);
+        let some = counts(&[("code", 1_000), ("jwks", 7)]);
         write(&path, &some).unwrap();
         assert_eq!(read(&path), Ok(some));
         fs::write(&path, r#"{"instructions_per_request":{"code":0}}"#).unwrap();
@@ -244,7 +249,7 @@ mod tests {
     fn the_total_of_a_dump_is_found() {
         assert_eq!(
             total("events: Ir\nfn=x\n3 4\ntotals: 641626\n"),
-            Some(641_626.0)
+            Some(641_626)
         );
         assert_eq!(total("events: Ir\n"), None);
     }

@@ -22,6 +22,8 @@ pub(crate) const NUMBER: &str = "00000000";
 pub(crate) enum Work {
     /// The same request again and again, until the time is up.
     Same(Vec<u8>),
+    /// Each connection has one of these, and sends it again and again.
+    Own(Vec<Vec<u8>>),
     /// The same, each with a number of its own instead of [`NUMBER`].
     Numbered {
         /// The request.
@@ -192,6 +194,11 @@ fn shares(work: Work, count: usize) -> Vec<Share> {
         Work::Same(request) => {
             let request: Rc<[u8]> = request.into();
             (0..count).map(|_| Share::Same(request.clone())).collect()
+        }
+        Work::Own(requests) => {
+            let requests: Vec<Rc<[u8]>> = requests.into_iter().map(Into::into).collect();
+            let each = requests.into_iter().cycle().take(count);
+            each.map(Share::Same).collect()
         }
         Work::Numbered { request, last } => {
             let places: Rc<[usize]> = places(&request).into();

@@ -131,7 +131,7 @@ struct Stage {
 
 impl Stage {
     async fn start() -> Outcome<Self> {
-        let hub = hub::Hub::start(hub::FAMILIES, &[]).await?;
+        let hub = hub::Hub::start(hub::MANY, &[]).await?;
         Ok(Self {
             idle_kib: hub.contender.process.resident_kib()?,
             memory: provider::Provider::start(&hub, Keep::Memory).await?,

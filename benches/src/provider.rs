@@ -12,7 +12,7 @@ use crate::{
     contender::{Contender, Routes, Stock},
     http::{self, CALLBACK, VERIFIER},
     hub::{FAMILIES, Hub},
-    load::{Load, Until},
+    load::{CONNECTIONS, Load, Until},
     plan::Item,
     process::{self, Process},
 };
@@ -140,7 +140,10 @@ impl Provider {
         self.contender.stock.families = self.make("refresh", FAMILIES).await?;
         let access = self.make("access", 1).await?.pop();
         self.contender.stock.access = access.unwrap_or_default();
-        self.sign_in().await?;
+        for number in 0..CONNECTIONS {
+            let session = self.sign_in(&format!("person{number}")).await?;
+            self.contender.stock.sessions.push(session);
+        }
         self.contender.check().await
     }
 
@@ -167,10 +170,10 @@ impl Provider {
     }
 
     /// A session, and a yes to the app, by the library's own development pages.
-    async fn sign_in(&mut self) -> Outcome<()> {
+    async fn sign_in(&self, person: &str) -> Outcome<String> {
         let mut jar = Jar(Vec::new());
-        let login = [("prompt", "login"), ("login", "alice"), ("password", "-")];
-        let page = self.step(&self.contender.app_asks(), &mut jar).await?;
+        let login = [("prompt", "login"), ("login", person), ("password", "-")];
+        let page = self.step(&self.contender.app_asks(""), &mut jar).await?;
         let resume = self.say(&page, &login, &mut jar).await?;
         let page = self.follow(&resume, &mut jar).await?;
         let resume = self.say(&page, &[("prompt", "consent")], &mut jar).await?;
@@ -179,8 +182,7 @@ impl Provider {
         if jar.0.is_empty() {
             return Err("no session at oidc-provider".to_owned());
         }
-        self.contender.stock.cookie = jar.0.join("; ");
-        Ok(())
+        Ok(jar.header())
     }
 
     async fn follow(&self, path: &str, jar: &mut Jar) -> Outcome<String> {
