@@ -229,7 +229,7 @@ mod tests {
         let (text, grown) = compare(&now, &recorded);
         assert_eq!(grown, ["jwks"]);
         assert!(text.contains("| code | 1099 | 1000 | +9.9 % |"), "{text}");
-        assert!(text.contains("| refresh | 10 | 1000 | -99 % |"), "{text}");
+        assert!(text.contains("| refresh | 10 | 1000 | -99.0 % |"), "{text}");
         assert!(text.contains("| revoke | 5 | – | new |"), "{text}");
     }
 
