@@ -445,13 +445,17 @@ fn warnings(assessment: &Assessment) -> Vec<String> {
 fn said(assessment: &Assessment, counts: impl Fn(&Reason) -> bool) -> Vec<String> {
     let mut sentences: Vec<String> = Vec::new();
     for reason in assessment.reasons.iter().filter(|reason| counts(reason)) {
-        let say = reason.say.clone();
-        let say = say.map(|say| format!("{}.", say.trim_end_matches('.')));
+        let say = reason.say.as_deref().map(sentence);
         if let Some(say) = say.filter(|say| !sentences.contains(say)) {
             sentences.push(say);
         }
     }
     sentences
+}
+
+/// What a policy says, with its full stop.
+pub(crate) fn sentence(say: &str) -> String {
+    format!("{}.", say.trim_end_matches('.'))
 }
 
 fn imitates(client: &Client) -> Option<String> {

@@ -8,15 +8,19 @@
 //!
 //! Not here: what an approval lifts (`admission`), the queue's rows (`store`).
 
+use std::{collections::BTreeSet, fmt::Write as _};
+
 use vestibule_protocol::{
     audit::{Actor, Event},
+    client_metadata::AuthMethod,
+    redirect_uri::{RedirectKind, RedirectUri},
     secret::Secret,
-    trust::{Door, Trust},
+    trust::{Door, Outcome, Trust},
 };
 use vestibule_seal::Kind;
 use vestibule_store::{
-    AuditEntry,
-    approvals::{ApprovalPhase, Ask, Asked as Queued},
+    AuditEntry, StoreError,
+    approvals::{ApprovalPhase, Ask, Asked as Queued, REASONS, TEXT_OCTETS},
     users::User,
 };
 
@@ -25,17 +29,20 @@ use crate::{
     admission::policy_ids,
     authorize::{Asked, name_of},
     clients::Client,
-    consent::client_host,
+    consent::{client_host, sentence, sentences},
     throttle::Meter,
     ticket::{Ticket, binding_of},
 };
 
 /// Longest sealed request that a cookie holds; browsers cut at 4 KiB with the attributes.
 const COOKIE_CHARS_MAX: usize = 3_600;
+/// Most requests of one client that are decided and hold at a time: it changed, or other reasons
+/// came. Each is looked up.
+const ROUNDS_MAX: u8 = 8;
 
 /// Whom an approval is about. A document client is one app under one exact id; a registration is
-/// one of many of its software, so the software is approved (design 4.1), redirect places included.
-pub(crate) fn subject(client: &Client) -> ([u8; 32], String) {
+/// one of many of its software, so the software is approved (design 4.1).
+fn subject(client: &Client) -> ([u8; 32], String) {
     match client.door {
         Door::Dcr => {
             let text = format!("software:{}", client.software);
@@ -45,15 +52,126 @@ pub(crate) fn subject(client: &Client) -> ([u8; 32], String) {
     }
 }
 
+/// The key of a client's request number `round`.
+fn round_key(subject: [u8; 32], round: u8) -> [u8; 32] {
+    match round {
+        0 => subject,
+        _ => vestibule_seal::sha256(&[&subject[..], &[round]].concat()),
+    }
+}
+
+/// What an admin who approves says yes to: the client as it is, and each reason to hold it. An
+/// approval counts for nobody of whom one of these is new.
+fn approvable(client: &Client) -> Vec<String> {
+    let mut lines = vec![format!(
+        "An approval is for its redirect URIs, authentication and keys as they are now ({}).",
+        hex(&digest_to_approve(client)[..16])
+    )];
+    let reasons = client.assessment.reasons.iter();
+    for reason in reasons.filter(|reason| reason.outcomes.contains(&Outcome::Hold)) {
+        let said = reason.say.as_deref().map(sentence);
+        let mut line = said.unwrap_or_else(|| format!("The policy `{}` holds it.", reason.policy));
+        // As the queue keeps it.
+        line.truncate(line.floor_char_boundary(TEXT_OCTETS));
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines.truncate(REASONS);
+    lines
+}
+
+/// A document is one app, and is approved as it is. Copies of a software that registers differ in
+/// names, loopback ports and their own keys, which is why the software is approved; where its codes
+/// go and how it authenticates is what they share.
+fn digest_to_approve(client: &Client) -> [u8; 32] {
+    let metadata = &client.metadata;
+    if client.door != Door::Dcr {
+        return metadata.security_digest();
+    }
+    let redirects: BTreeSet<String> = metadata.redirect_uris.iter().map(without_port).collect();
+    let methods: BTreeSet<&str> = metadata
+        .auth_methods
+        .iter()
+        .map(AuthMethod::as_str)
+        .collect();
+    let redirects = redirects.iter().map(String::as_str);
+    let parts: Vec<&str> = redirects.chain(methods).collect();
+    vestibule_seal::sha256(parts.join("\n").as_bytes())
+}
+
+/// A loopback redirect matches with any port (RFC 8252 §7.3).
+fn without_port(uri: &RedirectUri) -> String {
+    let host = uri.host().filter(|_| uri.kind() == RedirectKind::Loopback);
+    let text = uri.as_str();
+    host.map_or_else(
+        || text.to_owned(),
+        |host| text.replacen(uri.display_host(), &host, 1),
+    )
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Where the requests for a client are.
+struct Rounds {
+    /// What an admin said that holds for the client as it is; `None` while nobody was asked.
+    phase: Option<ApprovalPhase>,
+    /// The request that waits, or that may be made.
+    open: Option<[u8; 32]>,
+}
+
 impl Engine {
     /// What an admin said of a client that is held; `None` while nobody did.
     pub(crate) async fn approval_of(
         &self,
         client: &Client,
-    ) -> Result<Option<ApprovalPhase>, vestibule_store::StoreError> {
+    ) -> Result<Option<ApprovalPhase>, StoreError> {
+        Ok(self.rounds(client).await?.phase)
+    }
+
+    /// An approval is for what the admin saw; what is new is a request of its own, one at a time. A
+    /// no is for the client, whatever becomes of it.
+    async fn rounds(&self, client: &Client) -> Result<Rounds, StoreError> {
+        let now = self.now();
         let (subject, _) = subject(client);
-        let found = self.store.find_approval(&subject, self.now()).await?;
-        Ok(found.map(|state| state.phase))
+        let approvable = approvable(client);
+        let (mut denied, mut waiting, mut free) = (false, None, None);
+        for round in 0..ROUNDS_MAX {
+            let key = round_key(subject, round);
+            let Some(found) = self.store.find_approval(&key, now).await? else {
+                free = free.or(Some(key));
+                continue;
+            };
+            match found.phase {
+                ApprovalPhase::Denied => denied = true,
+                ApprovalPhase::Waiting => waiting = waiting.or(Some(key)),
+                ApprovalPhase::Approved => {
+                    let row = self.store.approval(found.id).await?;
+                    let seen = row.map(|row| row.ask.reasons).unwrap_or_default();
+                    if approvable.iter().all(|line| seen.contains(line)) {
+                        return Ok(Rounds {
+                            phase: Some(ApprovalPhase::Approved),
+                            open: None,
+                        });
+                    }
+                }
+            }
+        }
+        let phase = match waiting {
+            _ if denied => Some(ApprovalPhase::Denied),
+            Some(_) => Some(ApprovalPhase::Waiting),
+            None => None,
+        };
+        Ok(Rounds {
+            phase,
+            open: waiting.or(free),
+        })
     }
 
     /// The page of a person whose app waits.
@@ -62,39 +180,8 @@ impl Engine {
             return Step::Show(self.busy_page()).into();
         };
         let client = &asked.client;
-        let (subject, subject_text) = subject(client);
-        let limits = self.live().settings.limits;
-        let reasons = crate::consent::sentences(&client.assessment);
-        let ask = Ask {
-            subject,
-            subject_text,
-            software: client.software.clone(),
-            door: client.door,
-            display_name: name_of(client),
-            host: client.document_host.clone(),
-            reasons: reasons.clone(),
-            asked_by: Some(user.id.clone()),
-            source_prefix: Some(browser.source.prefix()),
-            now: self.now(),
-        };
-        let audit = AuditEntry {
-            source: Some(browser.source.prefix()),
-            ..self.audit(
-                Event::ApprovalAsked,
-                Actor::Person(user.id.clone()),
-                Some(client.key),
-                client.assessment_ids(),
-            )
-        };
-        let queued = self
-            .store
-            .ask_approval(
-                ask.bounded(),
-                limits.waiting_per_software,
-                limits.waiting,
-                audit,
-            )
-            .await;
+        let reasons = sentences(&client.assessment);
+        let queued = self.ask(client, &reasons, browser, user).await;
         let full = match queued {
             Ok(Queued::Denied) => return Step::Show(self.refused_page(client)).into(),
             // Decided between the look and the ask: the next look goes on.
@@ -127,6 +214,56 @@ impl Engine {
                 ..Cookies::default()
             },
         }
+    }
+
+    /// Put it into the queue, unless it is there.
+    async fn ask(
+        &self,
+        client: &Client,
+        sentences: &[String],
+        browser: &Browser,
+        user: &User,
+    ) -> Result<Queued, StoreError> {
+        let rounds = self.rounds(client).await?;
+        let open = match (rounds.phase, rounds.open) {
+            (Some(ApprovalPhase::Approved), _) => return Ok(Queued::Approved),
+            (Some(ApprovalPhase::Denied), _) => return Ok(Queued::Denied),
+            (Some(ApprovalPhase::Waiting) | None, Some(open)) => open,
+            (Some(ApprovalPhase::Waiting) | None, None) => return Ok(Queued::Full),
+        };
+        // What an approval is for comes first, so that it is there if the list is too long.
+        let mut reasons = approvable(client);
+        for sentence in sentences {
+            if !reasons.contains(sentence) {
+                reasons.push(sentence.clone());
+            }
+        }
+        let ask = Ask {
+            subject: open,
+            subject_text: subject(client).1,
+            software: client.software.clone(),
+            door: client.door,
+            display_name: name_of(client),
+            host: client.document_host.clone(),
+            reasons,
+            asked_by: Some(user.id.clone()),
+            source_prefix: Some(browser.source.prefix()),
+            now: self.now(),
+        };
+        let audit = AuditEntry {
+            source: Some(browser.source.prefix()),
+            ..self.audit(
+                Event::ApprovalAsked,
+                Actor::Person(user.id.clone()),
+                Some(client.key),
+                client.assessment_ids(),
+            )
+        };
+        let limits = self.live().settings.limits;
+        let (software, all) = (limits.waiting_per_software, limits.waiting);
+        self.store
+            .ask_approval(ask.bounded(), software, all, audit)
+            .await
     }
 
     /// GET `/waiting`: the page asks again by itself.

@@ -132,6 +132,138 @@ async fn an_approval_lets_the_page_go_on_by_itself() {
     waiting(bea.ask(other.client_id(), &[]).await);
 }
 
+/// An approval is for what the admin saw: another redirect URI, name or way to authenticate of the
+/// document waits anew, and what was approved stays so. What nobody is deceived by changes nothing.
+#[tokio::test]
+async fn an_approval_is_for_the_document_that_the_admin_saw() {
+    let hub = Hub::start().await;
+    hub.add_policies(HOLD_STRANGERS).await;
+    let elsewhere = json!({"redirect_uris": [CALLBACK, "https://elsewhere.example/cb"]});
+    let harmless = json!({"tos_uri": "https://agent.example/terms"});
+    let renamed = json!({"client_name": "Another Agent"});
+    let mut visit = Visit::signed_in(&hub, "ada").await;
+    hub.serve_document(&json!({}));
+    waiting(visit.ask(DOCUMENT, &[]).await);
+    let first = waiting_rows(&hub).await.remove(0);
+    assert!(
+        first.ask.reasons[0].contains("as they are now"),
+        "{first:?}"
+    );
+    decide(&hub, &first, Decision::Approve).await;
+    consent(visit.resume().await);
+    hub.serve_document(&harmless);
+    consent(visit.ask(DOCUMENT, &[]).await);
+
+    hub.serve_document(&elsewhere);
+    waiting(visit.ask(DOCUMENT, &[]).await);
+    waiting(visit.resume().await);
+    let rows = waiting_rows(&hub).await;
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].ask.subject_text, DOCUMENT);
+    assert_ne!(rows[0].ask.reasons[0], first.ask.reasons[0]);
+    // What was approved still is, whatever waits.
+    hub.serve_document(&json!({}));
+    consent(visit.ask(DOCUMENT, &[]).await);
+    decide(&hub, &rows[0], Decision::Approve).await;
+    hub.serve_document(&elsewhere);
+    consent(visit.ask(DOCUMENT, &[]).await);
+
+    // A no is for the client: it does not come back as somebody else.
+    hub.serve_document(&renamed);
+    waiting(visit.ask(DOCUMENT, &[]).await);
+    let third = waiting_rows(&hub).await.remove(0);
+    decide(&hub, &third, Decision::Deny).await;
+    shown(visit.ask(DOCUMENT, &[]).await);
+    hub.serve_document(&json!({"client_name": "Yet Another"}));
+    shown(visit.ask(DOCUMENT, &[]).await);
+    assert!(waiting_rows(&hub).await.is_empty());
+}
+
+/// An admin who approved did not see what is found later: that waits anew, and goes with its reason.
+#[tokio::test]
+async fn an_approval_does_not_cover_a_reason_that_came_later() {
+    const AFTERWARDS: &str = r#"@id("later") @outcome("hold") @risk("low") @say("Its vendor was taken over")
+permit(principal, action == Action::"flag", resource)
+when { context.client.standing == Trust::"unverified" };"#;
+    let hub = Hub::start().await;
+    let registered = hub.register(&public_client()).await;
+    hub.serve_document(&json!({}));
+    hub.add_policies(HOLD_STRANGERS).await;
+    let mut visit = Visit::signed_in(&hub, "ada").await;
+    for id in [registered.client_id(), DOCUMENT] {
+        waiting(visit.ask(id, &[]).await);
+        decide(&hub, &waiting_rows(&hub).await[0], Decision::Approve).await;
+        consent(visit.ask(id, &[]).await);
+    }
+    hub.replace_policies(&format!("{HOLD_STRANGERS}\n{AFTERWARDS}"))
+        .await;
+    for id in [registered.client_id(), DOCUMENT] {
+        let page = waiting(visit.ask(id, &[]).await);
+        let said = "Its vendor was taken over.".to_owned();
+        assert!(page.reasons.contains(&said), "{:?}", page.reasons);
+        let rows = waiting_rows(&hub).await;
+        assert!(rows[0].ask.reasons.contains(&said), "{rows:?}");
+    }
+    // The reason that was approved stays approved, alone.
+    hub.replace_policies(HOLD_STRANGERS).await;
+    for id in [registered.client_id(), DOCUMENT] {
+        consent(visit.ask(id, &[]).await);
+    }
+    // With both approved, each alone is.
+    for row in waiting_rows(&hub).await {
+        decide(&hub, &row, Decision::Approve).await;
+    }
+    for policies in [
+        AFTERWARDS.to_owned(),
+        format!("{HOLD_STRANGERS}\n{AFTERWARDS}"),
+    ] {
+        hub.replace_policies(&policies).await;
+        for id in [registered.client_id(), DOCUMENT] {
+            consent(visit.ask(id, &[]).await);
+        }
+    }
+}
+
+/// Copies of a software share an approval with any loopback port (RFC 8252 §7.3) and version; one
+/// that sends codes somewhere else, or authenticates otherwise, is not what was approved.
+#[tokio::test]
+async fn an_approval_of_a_software_is_for_where_its_codes_go() {
+    let hub = Hub::start().await;
+    hub.add_policies(HOLD_STRANGERS).await;
+    let with = |uri: &str, method: &str| {
+        let mut body = confidential_client(method);
+        body["redirect_uris"] = json!([uri]);
+        body
+    };
+    #[rustfmt::skip]
+    let rows = [
+        // approved, and comes
+        ("http://127.0.0.1:4000/cb", "http://127.0.0.1:5000/cb",    "none",                true),
+        ("http://127.0.0.1:4000/cb", "http://127.0.0.1/cb",         "none",                true),
+        ("http://127.0.0.1:4000/cb", "http://127.0.0.1:5000/else",  "none",                false),
+        (CALLBACK,                   CALLBACK,                      "none",                true),
+        (CALLBACK,                   CALLBACK,                      "client_secret_basic", false),
+        (CALLBACK,                   "https://agent.example/open?", "none",                false),
+    ];
+    for (n, (approved, comes, method, covered)) in rows.into_iter().enumerate() {
+        let name = format!("Agent {}", char::from(b'a' + u8::try_from(n).unwrap()));
+        let mut first = with(approved, "none");
+        let mut second = with(comes, method);
+        first["client_name"] = json!(name);
+        second["client_name"] = json!(format!("{name} 1.2.3"));
+        let mut visit = Visit::signed_in(&hub, &format!("ada{n}")).await;
+        let first = hub.register(&first).await;
+        let uri = [("redirect_uri", approved)];
+        waiting(visit.ask(first.client_id(), &uri).await);
+        decide(&hub, &waiting_rows(&hub).await[0], Decision::Approve).await;
+        let second = hub.register(&second).await;
+        let uri = [("redirect_uri", comes)];
+        let step = visit.ask(second.client_id(), &uri).await;
+        let expected = if covered { "consent" } else { "waiting" };
+        assert_eq!(word(&step), expected, "{approved} {comes} {method}");
+    }
+}
+
 /// Outcome `hold`: a no is final until an admin says yes; the answer names no reason.
 #[tokio::test]
 async fn a_denied_app_is_refused() {

@@ -21,9 +21,9 @@ pub const ASKED_AGAIN_AFTER: Duration = Duration::from_mins(1);
 /// Most octets of [`Ask::subject_text`].
 const SUBJECT_OCTETS: usize = 2_048;
 /// Most octets of every other text of a request.
-const TEXT_OCTETS: usize = 512;
+pub const TEXT_OCTETS: usize = 512;
 /// Most reasons of a request.
-const REASONS: usize = 16;
+pub const REASONS: usize = 16;
 
 words! {
     /// Where a request is in its life.

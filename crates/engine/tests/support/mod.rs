@@ -648,6 +648,15 @@ impl Hub {
             .unwrap();
     }
 
+    /// Save the preset with these policies more, and no others.
+    pub async fn replace_policies(&self, more: &str) {
+        let preset = vestibule_policy::preset_text(vestibule_protocol::trust::Preset::Balanced);
+        let seq = self.engine.policy_text().await.unwrap().seq;
+        let text = format!("{preset}\n{more}");
+        let saved = self.engine.save_policy(&text, seq, "a test", Actor::System);
+        saved.await.unwrap();
+    }
+
     /// `POST /register`.
     pub async fn register(&self, json: &serde_json::Value) -> RegistrationResponse {
         let body = serde_json::to_vec(json).unwrap();
