@@ -7,7 +7,7 @@ use vestibule_store::{
     ApprovalStore, AuditEntry, Result,
     approvals::{
         ASKED_AGAIN_AFTER, ApprovalId, ApprovalPhase, ApprovalRow, ApprovalState, Ask, Asked,
-        Decision, WAITING_KEPT,
+        Decision, WAITING_KEPT, per_person_max,
     },
 };
 
@@ -234,52 +234,45 @@ fn make_room(
     if per_software_max == 0 || total_max == 0 {
         return Ok(false);
     }
-    let by_person = ask.asked_by.is_some();
+    if let Some(person) = &ask.asked_by {
+        let theirs = count(
+            "SELECT count(*) FROM approvals WHERE phase = 'waiting' AND asked_by = ?1",
+            &[&person.as_str()],
+        )?;
+        if theirs >= per_person_max(per_software_max) {
+            return Ok(false);
+        }
+    }
     let own = count(
         "SELECT count(*) FROM approvals WHERE phase = 'waiting' AND software = ?1",
         &[&ask.software],
     )?;
-    if own >= per_software_max {
-        let oldest_of_strangers: Option<i64> = c
-            .prepare_cached(
-                "SELECT min(id) FROM approvals \
-                 WHERE phase = 'waiting' AND software = ?1 AND asked_by IS NULL",
-            )?
-            .query_row([&ask.software], |row| row.get(0))?;
-        return give_way(c, oldest_of_strangers.filter(|_| by_person));
-    }
-    if count(
+    let victim = if own >= per_software_max {
+        c.prepare_cached(
+            "SELECT min(id) FROM approvals \
+             WHERE phase = 'waiting' AND software = ?1 AND asked_by IS NULL",
+        )?
+        .query_row([&ask.software], |row| row.get(0))?
+    } else if count(
         "SELECT count(*) FROM approvals WHERE phase = 'waiting'",
         &[],
     )? < total_max
     {
         return Ok(true);
-    }
-    let mut victim = fullest(c, true)?.filter(|found| by_person || found.waiting > own);
-    if by_person && victim.is_none() {
-        victim = fullest(c, false)?.filter(|found| found.waiting > own);
-    }
-    give_way(c, victim.map(|found| found.oldest))
+    } else {
+        oldest_of_strangers(c)?
+    };
+    // Nobody gives way to a stranger.
+    give_way(c, victim.filter(|_| ask.asked_by.is_some()))
 }
 
-/// The software with the most requests that wait.
-struct Fullest {
-    waiting: u32,
-    oldest: i64,
-}
-
-fn fullest(c: &Connection, strangers_only: bool) -> rusqlite::Result<Option<Fullest>> {
+/// Of the software of which strangers ask most.
+fn oldest_of_strangers(c: &Connection) -> rusqlite::Result<Option<i64>> {
     c.prepare_cached(
-        "SELECT count(*) AS waiting, min(id) AS oldest FROM approvals \
-         WHERE phase = 'waiting' AND (asked_by IS NULL OR ?1 = 0) \
-         GROUP BY software ORDER BY waiting DESC, oldest LIMIT 1",
+        "SELECT min(id) AS oldest FROM approvals WHERE phase = 'waiting' AND asked_by IS NULL \
+         GROUP BY software ORDER BY count(*) DESC, oldest LIMIT 1",
     )?
-    .query_row([strangers_only], |row| {
-        Ok(Fullest {
-            waiting: row.get("waiting")?,
-            oldest: row.get("oldest")?,
-        })
-    })
+    .query_row([], |row| row.get("oldest"))
     .optional()
 }
 

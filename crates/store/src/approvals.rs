@@ -25,6 +25,15 @@ pub const TEXT_OCTETS: usize = 512;
 /// Most reasons of a request.
 pub const REASONS: usize = 16;
 
+/// Most requests of one person that wait: so few that no one person takes all the room of a
+/// software.
+pub const fn per_person_max(per_software_max: u32) -> u32 {
+    match per_software_max / 2 {
+        0 => per_software_max,
+        half => half,
+    }
+}
+
 words! {
     /// Where a request is in its life.
     ApprovalPhase {
@@ -183,11 +192,13 @@ pub trait ApprovalStore: Send + Sync {
     /// - No more than `per_software_max` requests of one software wait, nor `total_max` in all.
     ///   Decided ones take no room and never give way. A limit that was lowered lets those stay
     ///   that wait; then a newcomer only takes another's place. With a limit of 0 nobody comes in.
-    /// - When `total_max` wait, the oldest of the software with the most gives way to a software
-    ///   that has fewer; to one that has not, the answer is [`Asked::Full`].
-    /// - What a signed-in person asked for never gives way to a stranger; what a stranger asked
-    ///   for gives way to a person, also at `per_software_max`. A person who asks for what a
-    ///   stranger asked for makes it theirs.
+    /// - No more than [`per_person_max`] requests that one person asked for wait; then the answer
+    ///   to another one is [`Asked::Full`].
+    /// - What a signed-in person asked for never gives way: names of software are free, so whoever
+    ///   invented some could push out the others. What a stranger asked for gives way to a person:
+    ///   the oldest of the own software at `per_software_max`, and when `total_max` wait, the
+    ///   oldest of the software with the most of them. To a stranger nobody gives way. A person who
+    ///   asks for what a stranger asked for makes it theirs, whatever else of theirs waits.
     /// - `audit` is written when a person's request appears, never for a stranger's: their flood
     ///   must not grow the trail.
     async fn ask_approval(

@@ -12,7 +12,7 @@ use crate::{
     AuditEntry, Store,
     approvals::{
         ASKED_AGAIN_AFTER, ApprovalId, ApprovalPhase, ApprovalRow, ApprovalState, Ask, Asked,
-        Decision, WAITING_KEPT,
+        Decision, WAITING_KEPT, per_person_max,
     },
 };
 
@@ -339,32 +339,82 @@ pub async fn a_lowered_limit_lets_the_queue_stay_and_not_grow(store: Arc<dyn Sto
     assert_eq!(waiting(&*store).await.len(), 6);
 }
 
-/// Fair: the oldest of the software with the most gives way to one that has fewer, and a software
-/// that has the most itself gets nothing more.
-pub async fn the_fullest_software_gives_way(store: Arc<dyn Store>) {
-    for (n, software) in ["a", "b", "b", "b", "c", "c"].into_iter().enumerate() {
-        let answer = asked(&*store, ask_of(software, n), 5, 6).await;
+/// Names of software are free: whoever invents some must not push out what others asked for. Only
+/// what a stranger asked for gives way, and only to a person.
+pub async fn a_full_queue_takes_nobodys_place(store: Arc<dyn Store>) {
+    let person = |software: &str, n: usize| by_person(ask_of(software, n), n);
+    let queue = [
+        ask_of("a", 0),
+        person("b", 1),
+        ask_of("c", 2),
+        ask_of("c", 3),
+        person("b", 4),
+        person("d", 5),
+    ];
+    for ask in queue {
+        let answer = asked(&*store, ask, 5, 6).await;
         assert!(matches!(answer, Asked::Waiting(_)));
     }
-    let full = asked(&*store, ask_of("b", 10), 5, 6).await;
-    assert_eq!(full, Asked::Full);
-    assert_eq!(waiting(&*store).await, ["a", "b", "b", "b", "c", "c"]);
-
-    let comes = asked(&*store, ask_of("d", 11), 5, 6).await;
-    assert!(matches!(comes, Asked::Waiting(_)));
-    assert_eq!(waiting(&*store).await, ["a", "b", "b", "c", "c", "d"]);
-    // The oldest of `b`, and no other.
-    assert_eq!(phase(&*store, 1, 0).await, None);
-    assert_eq!(phase(&*store, 2, 0).await, Some(ApprovalPhase::Waiting));
-
-    // `b` and `c` have as many: neither takes from the other.
-    for software in ["b", "c"] {
-        let full = asked(&*store, ask_of(software, 12), 5, 6).await;
-        assert_eq!(full, Asked::Full, "{software}");
+    #[rustfmt::skip]
+    let cases = [
+        // who comes, and the queue afterwards, the oldest first
+        (ask_of("new", 10),  "abccbd"),
+        (ask_of("a", 11),    "abccbd"),
+        // The oldest of the software of which strangers ask most, whoever it is that comes.
+        (person("new", 12),  "abcbdn"),
+        (ask_of("c", 13),    "abcbdn"),
+        (person("b", 14),    "bcbdnb"),
+        (person("newer", 15), "bbdnbn"),
+        // Only people are left.
+        (person("newest", 16), "bbdnbn"),
+        (person("b", 17),    "bbdnbn"),
+        (ask_of("e", 18),    "bbdnbn"),
+    ];
+    for (number, (comes, expected)) in cases.into_iter().enumerate() {
+        let before = waiting(&*store).await;
+        let answer = asked(&*store, comes, 5, 6).await;
+        let after = waiting(&*store).await;
+        let first = after.iter().filter_map(|software| software.chars().next());
+        assert_eq!(first.collect::<String>(), expected, "{number}");
+        assert_eq!(answer == Asked::Full, before == after, "{number}");
     }
-    let comes = asked(&*store, ask_of("a", 13), 5, 6).await;
-    assert!(matches!(comes, Asked::Waiting(_)));
-    assert_eq!(waiting(&*store).await, ["a", "b", "c", "c", "d", "a"]);
+}
+
+/// One person takes no more than half the room of a software, under however many names.
+pub async fn one_person_has_no_more_than_their_room(store: Arc<dyn Store>) {
+    let cases = [(1, 1), (2, 1), (3, 1), (4, 2), (7, 3), (20, 10)];
+    for (person, (per_software_max, room)) in cases.into_iter().enumerate() {
+        assert_eq!(per_person_max(per_software_max), room);
+        for n in 0..=room {
+            let number = 100 * person + usize::try_from(n).unwrap();
+            // Each of a software of its own.
+            let answer = asked(
+                &*store,
+                by_person(ask(number), person),
+                per_software_max,
+                1_000,
+            );
+            let is_full = answer.await == Asked::Full;
+            assert_eq!(is_full, n == room, "{per_software_max} {n}");
+        }
+    }
+    // Somebody else comes in, a request of one's own is asked for again, and what was decided
+    // leaves its room.
+    let other = asked(&*store, by_person(ask(900), 90), 20, 1_000).await;
+    assert!(matches!(other, Asked::Waiting(_)));
+    let again = asked(&*store, by_person(ask(500), 5), 20, 1_000).await;
+    let Asked::Waiting(id) = again else {
+        unreachable!("it waits")
+    };
+    assert!(decide(&*store, id, Decision::Deny, 1, 1_000).await);
+    let next = asked(&*store, by_person(ask(599), 5), 20, 1_000).await;
+    assert!(matches!(next, Asked::Waiting(_)));
+    // However many come at once.
+    let many = race(50, |n| {
+        let store = store.clone();
+        async move { asked(&*store, by_person(ask(1_000 + n), 91), 20, 1_000).await }
+    });
+    assert_eq!(count(&many.await, &Asked::Full), 40);
 }
 
 /// A signed-in person's request is worth more than any number of strangers' ones.
@@ -399,20 +449,6 @@ pub async fn strangers_never_push_out_people(store: Arc<dyn Store>) {
     }
     let full = asked(&*store, by_person(ask_of("cursor", 214), 1), 2, 1_000).await;
     assert_eq!(full, Asked::Full);
-}
-
-/// When only people wait, fairness is between their software.
-pub async fn people_give_way_to_people_fairly(store: Arc<dyn Store>) {
-    for (n, software) in ["a", "a", "b"].into_iter().enumerate() {
-        asked(&*store, by_person(ask_of(software, n), n), 5, 3).await;
-    }
-    let stranger = asked(&*store, ask(5), 5, 3).await;
-    assert_eq!(stranger, Asked::Full);
-    let more = asked(&*store, by_person(ask_of("a", 6), 6), 5, 3).await;
-    assert_eq!(more, Asked::Full);
-    let other = asked(&*store, by_person(ask_of("c", 7), 7), 5, 3).await;
-    assert!(matches!(other, Asked::Waiting(_)));
-    assert_eq!(waiting(&*store).await, ["a", "b", "c"]);
 }
 
 /// What an admin decided is no part of the flood.

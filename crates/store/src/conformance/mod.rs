@@ -56,11 +56,11 @@ macro_rules! store_conformance_suite {
                 of_many_who_decide_alike_one_decides,
                 one_software_has_no_more_than_its_room,
                 only_a_persons_request_leaves_a_line,
-                people_give_way_to_people_fairly,
+                one_person_has_no_more_than_their_room,
                 requests_are_listed_newest_first_page_by_page,
                 requests_end_and_are_swept,
                 strangers_never_push_out_people,
-                the_fullest_software_gives_way,
+                a_full_queue_takes_nobodys_place,
                 the_queue_never_exceeds_its_size,
                 what_is_over_takes_no_room,
             }
