@@ -30,7 +30,7 @@ const FRESH: Duration = Duration::from_mins(15);
 /// Decided approvals hold this long.
 const DECISION_HOLDS: Duration = Duration::from_hours(90 * 24);
 /// Rows of a page.
-const ROWS_MAX: usize = 200;
+const ROWS_MAX: usize = 50;
 /// Changes that the page names.
 const VERSIONS_MAX: usize = 8;
 /// Longest part of a `client_id` that a page shows.
@@ -56,6 +56,8 @@ pub struct ApprovalForm {
     pub id: String,
     /// Approve, or deny.
     pub approve: bool,
+    /// The page that it was on.
+    pub before: Option<u64>,
     /// Belongs to the session.
     pub csrf: String,
 }
@@ -97,10 +99,10 @@ impl Engine {
         self.doors(&admin, Some(notice)).await
     }
 
-    /// GET `/admin/approvals`.
-    pub async fn approvals_page(&self, browser: &Browser) -> Reply {
+    /// GET `/admin/approvals`: the newest with a number below `before`.
+    pub async fn approvals_page(&self, before: Option<u64>, browser: &Browser) -> Reply {
         match self.admin(browser).await {
-            Ok(admin) => self.approvals(&admin, None).await,
+            Ok(admin) => self.approvals(&admin, before, None).await,
             Err(reply) => reply,
         }
     }
@@ -125,7 +127,8 @@ impl Engine {
                 Err(failure) => return Step::Show(self.store_page(&failure)).into(),
             },
         };
-        self.approvals(&admin, Some(notice.to_owned())).await
+        let notice = Some(notice.to_owned());
+        self.approvals(&admin, form.before, notice).await
     }
 
     /// Decide about one that waits; false if there is none by this number, or it is decided so.
@@ -200,8 +203,7 @@ impl Engine {
         notice: Option<String>,
     ) -> Result<AdminPage, StoreError> {
         let settings = self.settings();
-        let waiting = Some(ApprovalPhase::Waiting);
-        let waiting = self.store.list_approvals(waiting, None, ROWS_MAX).await?;
+        let (waiting, older) = self.waiting_before(None).await?;
         let versions = self
             .store
             .document_versions(Document::Settings, VERSIONS_MAX)
@@ -214,6 +216,7 @@ impl Engine {
             cimd: settings.cimd,
             stored_clients: self.store.count_clients().await?,
             waiting: waiting.len(),
+            more_wait: older.is_some(),
             warnings: self.warnings(),
             notice,
             versions: versions
@@ -243,13 +246,36 @@ impl Engine {
         warnings
     }
 
-    async fn approvals(&self, admin: &Admin<'_>, notice: Option<String>) -> Reply {
-        let waiting = Some(ApprovalPhase::Waiting);
-        match self.store.list_approvals(waiting, None, ROWS_MAX).await {
-            Ok(rows) => Step::Approvals(Box::new(ApprovalsPage {
+    /// A page of those that wait, newest first, and where the next one begins.
+    async fn waiting_before(
+        &self,
+        before: Option<u64>,
+    ) -> Result<(Vec<ApprovalRow>, Option<u64>), StoreError> {
+        let (waiting, before) = (Some(ApprovalPhase::Waiting), before.map(ApprovalId::new));
+        // One more tells whether there is a next page.
+        let mut rows = self
+            .store
+            .list_approvals(waiting, before, ROWS_MAX + 1)
+            .await?;
+        let more = rows.len() > ROWS_MAX;
+        rows.truncate(ROWS_MAX);
+        let last = rows.last().map(|row| row.id.number());
+        Ok((rows, last.filter(|_| more)))
+    }
+
+    async fn approvals(
+        &self,
+        admin: &Admin<'_>,
+        before: Option<u64>,
+        notice: Option<String>,
+    ) -> Reply {
+        match self.waiting_before(before).await {
+            Ok((rows, older)) => Step::Approvals(Box::new(ApprovalsPage {
                 account: admin.user.name.clone(),
                 csrf: self.csrf(admin.cookie, "admin"),
-                waiting: rows.into_iter().rev().map(view).collect(),
+                waiting: rows.into_iter().map(view).collect(),
+                before,
+                older,
                 notice,
             }))
             .into(),

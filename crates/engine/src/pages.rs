@@ -308,6 +308,8 @@ pub struct AdminPage {
     pub stored_clients: u64,
     /// How many wait for an approval.
     pub waiting: usize,
+    /// And more than these.
+    pub more_wait: bool,
     /// What to think about: no door is open, the policies could not be read, …
     pub warnings: Vec<String>,
     /// What just happened.
@@ -342,8 +344,12 @@ pub struct ApprovalsPage {
     pub account: String,
     /// Belongs to the session.
     pub csrf: String,
-    /// Oldest first.
+    /// Newest first.
     pub waiting: Vec<ApprovalView>,
+    /// Those with a lower number are shown; all of them if there is none.
+    pub before: Option<u64>,
+    /// More wait before this number.
+    pub older: Option<u64>,
     /// What just happened.
     pub notice: Option<String>,
 }

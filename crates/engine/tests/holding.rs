@@ -8,15 +8,18 @@ use std::time::Duration;
 
 use serde_json::json;
 use support::{visit::*, *};
-use vestibule_engine::{Badge, FailureStatus, NewInitialToken, SettingsChange, Step};
+use vestibule_engine::{
+    ApprovalForm, ApprovalsPage, Badge, FailureStatus, NewInitialToken, SettingsChange, Step,
+};
 use vestibule_policy::{Consent, Power, PowerTable};
 use vestibule_protocol::{
     audit::{Actor, Event},
     ids::GrantId,
+    secret::Secret,
     trust::{DcrMode, Door, Preset, Standing},
 };
 use vestibule_store::{
-    approvals::{ApprovalPhase, ApprovalRow, Decision},
+    approvals::{ApprovalPhase, ApprovalRow, Ask, Decision},
     standings::{SubjectKind, Word},
 };
 
@@ -42,6 +45,13 @@ async fn decide(hub: &Hub, row: &ApprovalRow, decision: Decision) {
 /// Every line of the trail.
 async fn trail_length(hub: &Hub) -> usize {
     hub.store.audit_rows(None, 10_000).await.unwrap().len()
+}
+
+fn approvals(step: Step) -> ApprovalsPage {
+    match step {
+        Step::Approvals(page) => *page,
+        other => unreachable!("no page of approvals but {other:?}"),
+    }
 }
 
 fn given(client_id: &str, location: &str) -> Given {
@@ -314,6 +324,74 @@ async fn a_full_queue_says_so() {
     decide(&hub, &rows[0], Decision::Approve).await;
     assert!(!waiting(visit.resume().await).full);
     assert_eq!(waiting_rows(&hub).await[0].ask.subject_text, OTHER);
+}
+
+/// However many wait, an admin comes to each of them, page by page, and stays on a page there.
+#[tokio::test]
+async fn an_admin_comes_to_each_of_many_who_wait() {
+    let hub = Hub::start().await;
+    for n in 0..120 {
+        let text = format!("https://agent{n}.example/client.json");
+        let ask = Ask {
+            subject: vestibule_seal::sha256(text.as_bytes()),
+            software: text.clone(),
+            subject_text: text,
+            door: Door::Cimd,
+            display_name: None,
+            host: None,
+            reasons: Vec::new(),
+            asked_by: None,
+            source_prefix: None,
+            now: hub.now(),
+        };
+        let asked = hub.store.ask_approval(ask, 1_000, 1_000, hub.audit());
+        asked.await.unwrap();
+    }
+    let password = Secret::new(PASSWORD.to_owned());
+    let made = hub.engine.add_user("root", password, true, Actor::System);
+    made.await.unwrap();
+    let visit = Visit::signed_in(&hub, "root").await;
+    let mut seen: Vec<u64> = Vec::new();
+    let mut before = None;
+    let mut pages = 0;
+    loop {
+        let reply = hub.engine.approvals_page(before, &visit.browser).await;
+        let page = approvals(reply.step);
+        assert!(page.waiting.len() <= 50, "{}", page.waiting.len());
+        assert_eq!(page.before, before);
+        seen.extend(
+            page.waiting
+                .iter()
+                .map(|row| row.id.parse::<u64>().unwrap()),
+        );
+        pages += 1;
+        let Some(older) = page.older else { break };
+        before = Some(older);
+    }
+    assert_eq!((pages, seen.len()), (3, 120));
+    assert!(seen.is_sorted_by(|newer, older| newer > older), "{seen:?}");
+
+    let reply = hub.engine.admin_page(&visit.browser, None).await;
+    let Step::Admin(doors) = reply.step else {
+        unreachable!("no page with the doors")
+    };
+    assert_eq!((doors.waiting, doors.more_wait), (50, true));
+    let form = ApprovalForm {
+        id: seen[60].to_string(),
+        approve: false,
+        before: Some(seen[49]),
+        csrf: doors.csrf,
+    };
+    let reply = hub.engine.decide_approval_form(form, &visit.browser).await;
+    let page = approvals(reply.step);
+    assert_eq!(page.notice.as_deref(), Some("Denied."));
+    assert_eq!(page.before, Some(seen[49]));
+    assert_eq!(page.waiting[0].id, seen[50].to_string());
+    assert!(
+        page.waiting
+            .iter()
+            .all(|row| row.id != seen[60].to_string())
+    );
 }
 
 /// Design 5: whoever is not signed in writes nothing, whatever is held.

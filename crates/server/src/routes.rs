@@ -139,7 +139,7 @@ pub fn routes(issuer_path_variants: &[String]) -> Vec<Route> {
         route(&["GET"],         "/admin",                Browser,  &[],         "To `/admin/`",                                             get(admin::enter)),
         route(&["GET"],         "/admin/",               Browser,  &[],         "The doors, for administrators",                            get(admin::show)),
         route(&["POST"],        "/admin/settings",       Browser,  &["seq", "dcr", "cimd", "csrf"], "Open and close the doors",             post(admin::change_doors)),
-        route(&["GET", "POST"], "/admin/approvals",      Browser,  &["id", "decision", "csrf"], "Who waits for an administrator",           get(admin::approvals).post(admin::decide_approval)),
+        route(&["GET", "POST"], "/admin/approvals",      Browser,  &["id", "decision", "before", "csrf"], "Who waits for an administrator", get(admin::approvals).post(admin::decide_approval)),
         route(&["GET"],         "/assets/{name}",        Browser,  &[],         "The style sheet",                                          get(assets::show)),
         route(&["GET"],         "/healthz",              Operator, &[],         "The process runs",                                         get(health::alive)),
         route(&["GET"],         "/readyz",               Operator, &[],         "It can decide: database reachable, settings fresh",        get(health::ready)),

@@ -401,6 +401,7 @@ fn doors() -> Vec<(&'static str, Step)> {
         cimd: CimdMode::Open,
         stored_clients: 12,
         waiting: 2,
+        more_wait: false,
         warnings: Vec::new(),
         notice: None,
         versions: vec![
@@ -445,6 +446,8 @@ fn approvals() -> Vec<(&'static str, Step)> {
         account: "ada".to_owned(),
         csrf: "csrf".to_owned(),
         waiting: Vec::new(),
+        before: None,
+        older: None,
         notice: None,
     };
     let view = ApprovalView {
@@ -472,10 +475,19 @@ fn approvals() -> Vec<(&'static str, Step)> {
                         name: None,
                         client_id: format!("vsr1_{}", "AbCd0123".repeat(40)),
                         times: 1,
-                        ..view
+                        ..view.clone()
                     },
                 ],
                 notice: Some("agent.example was approved.".to_owned()),
+                ..approvals.clone()
+            })),
+        ),
+        (
+            "approvals-more",
+            Step::Approvals(Box::new(ApprovalsPage {
+                waiting: vec![view],
+                before: Some(90),
+                older: Some(40),
                 ..approvals
             })),
         ),

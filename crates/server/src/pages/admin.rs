@@ -1,6 +1,9 @@
 //! `/admin/`: the doors, and who waits for an approval. Who may come here is the engine's to say.
 
-use axum::{extract::State, response::Response};
+use axum::{
+    extract::{RawQuery, State},
+    response::Response,
+};
 use vestibule_engine::{ApprovalForm, DoorsForm, Step};
 use vestibule_protocol::trust::{CimdMode, DcrMode};
 
@@ -49,8 +52,20 @@ fn doors(pairs: &Pairs) -> Option<DoorsForm> {
 pub(crate) async fn approvals(
     State(app): State<App>,
     FromBrowser(browser): FromBrowser,
+    RawQuery(query): RawQuery,
 ) -> Response {
-    answer(&app, app.engine.approvals_page(&browser).await)
+    match form::decode(query.unwrap_or_default().as_bytes()) {
+        Ok(pairs) => {
+            let before = before(&pairs);
+            answer(&app, app.engine.approvals_page(before, &browser).await)
+        }
+        Err(problem) => malformed(&app, problem),
+    }
+}
+
+/// What is no number is the first page.
+fn before(pairs: &Pairs) -> Option<u64> {
+    form::value(pairs, "before")?.parse().ok()
 }
 
 pub(crate) async fn decide_approval(
@@ -65,7 +80,7 @@ pub(crate) async fn decide_approval(
 }
 
 fn approval(pairs: &Pairs) -> Option<ApprovalForm> {
-    if form::repeats_any(pairs, &["id", "decision", "csrf"]) {
+    if form::repeats_any(pairs, &["id", "decision", "before", "csrf"]) {
         return None;
     }
     Some(ApprovalForm {
@@ -75,6 +90,7 @@ fn approval(pairs: &Pairs) -> Option<ApprovalForm> {
             "deny" => false,
             _ => return None,
         },
+        before: before(pairs),
         csrf: form::value(pairs, "csrf").unwrap_or_default(),
     })
 }

@@ -275,6 +275,12 @@ async fn approvals_are_decided_one_by_one() {
     ]);
     let nobody = self::page("approvals-empty").await;
     assert!(nobody.contains("No app waits") && forms(&nobody).is_empty());
+    assert!(!nobody.contains("before="));
+    // Where many wait, a page leads to the next one, and a decision back to its page.
+    let more = self::page("approvals-more").await;
+    let older = "href=\"/t1/admin/approvals?before=40\" rel=\"next\"";
+    assert_order(&more, &["href=\"/t1/admin/approvals\">Newest", older]);
+    assert_eq!(forms(&more)[0].value("before"), "90");
 }
 
 /// Somebody who is signed in and asked again is told why, above the form.

@@ -16,7 +16,8 @@ use super::{
 };
 use crate::wiring::Hub;
 
-const ROWS: usize = 1_000;
+/// Most rows of one answer, whatever is asked for.
+const ROWS_MAX: usize = 1_000;
 
 /// Decide about apps that wait for an administrator.
 #[derive(Args)]
@@ -46,6 +47,12 @@ enum Action {
         /// Decided ones too
         #[arg(long)]
         all: bool,
+        /// Only those with a lower number: the next page
+        #[arg(long, value_name = "ID")]
+        before: Option<u64>,
+        /// How many at most, up to 1,000
+        #[arg(long, value_name = "ROWS", default_value_t = 100)]
+        limit: usize,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -59,7 +66,16 @@ impl ApprovalsCommand {
             match action {
                 Action::Approve { id } => decide(hub, id, Decision::Approve).await?,
                 Action::Deny { id } => decide(hub, id, Decision::Deny).await?,
-                Action::List { all, json } => list(hub, all, json).await?,
+                Action::List {
+                    all,
+                    before,
+                    limit,
+                    json,
+                } => {
+                    let phase = (!all).then_some(ApprovalPhase::Waiting);
+                    let before = before.map(ApprovalId::new);
+                    list(hub, phase, before, limit.clamp(1, ROWS_MAX), json).await?;
+                }
             }
             Ok(())
         })
@@ -86,9 +102,17 @@ async fn decide(hub: &Hub, id: u64, decision: Decision) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn list(hub: &Hub, all: bool, json: bool) -> Result<(), Failure> {
-    let phase = (!all).then_some(ApprovalPhase::Waiting);
-    let rows = hub.store.list_approvals(phase, None, ROWS).await?;
+async fn list(
+    hub: &Hub,
+    phase: Option<ApprovalPhase>,
+    before: Option<ApprovalId>,
+    limit: usize,
+    json: bool,
+) -> Result<(), Failure> {
+    // One more tells whether there is a next page.
+    let mut rows = hub.store.list_approvals(phase, before, limit + 1).await?;
+    let more = rows.len() > limit;
+    rows.truncate(limit);
     if json {
         println!("{}", rows.iter().map(as_json).collect::<Value>());
         return Ok(());
@@ -123,10 +147,13 @@ async fn list(hub: &Hub, all: bool, json: bool) -> Result<(), Failure> {
         ],
         &shown,
     );
-    for row in rows {
+    for row in &rows {
         for reason in &row.ask.reasons {
             println!("  {}: {}", row.id.number(), plain(reason));
         }
+    }
+    if let Some(last) = rows.last().filter(|_| more) {
+        println!("There are more: --before {}", last.id.number());
     }
     Ok(())
 }

@@ -135,6 +135,46 @@ async fn who_waits_is_shown_with_reasons_and_decided_once() {
     assert!(told.contains("there is no request 999"), "{told}");
 }
 
+/// The list is read to its end, page by page, as a table and as JSON.
+#[tokio::test]
+async fn a_long_list_of_those_who_wait_comes_in_pages() {
+    let folder = Folder::new("");
+    folder.run(&["approvals", "list"]).ok();
+    let store = folder.store();
+    for n in 0..5_u8 {
+        let ask = Ask {
+            subject: [n; 32],
+            subject_text: format!("software:app {n}"),
+            software: format!("app {n}"),
+            door: Door::Dcr,
+            display_name: None,
+            host: None,
+            reasons: Vec::new(),
+            asked_by: None,
+            source_prefix: None,
+            now: now(),
+        };
+        let asked = store.ask_approval(ask, 20, 100, audit(Event::ApprovalAsked));
+        asked.await.unwrap();
+    }
+    store.close().await;
+    let mut seen = Vec::new();
+    let mut before = "999".to_owned();
+    loop {
+        let page = ["approvals", "list", "--limit", "2", "--before", &before];
+        let listed = folder.run(&page).ok();
+        let rows = folder.run(&[&page[..], &["--json"]].concat()).json();
+        let ids = rows.as_array().unwrap().iter();
+        seen.extend(ids.map(|row| row["id"].as_u64().unwrap()));
+        let last = seen.last().unwrap().to_string();
+        if !listed.contains(&format!("There are more: --before {last}\n")) {
+            break;
+        }
+        before = last;
+    }
+    assert_eq!(seen, [5, 4, 3, 2, 1]);
+}
+
 #[tokio::test]
 async fn clones_are_matched_with_their_vendor_s_document_and_linked() {
     let folder = Folder::new("");
