@@ -89,6 +89,8 @@ const PAGE: usize = 500;
 const OWN_PAGES_MAX: usize = 40;
 /// The synthetic reason of what the registration was assessed as.
 const AT_REGISTRATION: &str = "at-registration";
+/// The synthetic reason of a document that the catalogue stood in for.
+const PINNED_DOCUMENT: &str = "pinned-document";
 
 /// Signals from files. The binary reads them again when they change.
 #[derive(Debug, Default)]
@@ -348,6 +350,16 @@ impl Engine {
         let facts = self.gather(live, client, source, Some(known)).await;
         let assessment = live.policies.assess(&facts);
         client.assessment = with_seen(&assessment, client.seen, client.standing);
+        if client.pinned {
+            let say = "The host of its document does not answer, so a copy from the catalogue of \
+                       this hub is used";
+            client.assessment = Arc::new(client.assessment.with(Reason {
+                policy: PINNED_DOCUMENT.to_owned(),
+                say: Some(say.to_owned()),
+                outcomes: Vec::new(),
+                risk: Risk::Low,
+            }));
+        }
         Ok(facts)
     }
 

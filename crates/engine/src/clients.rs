@@ -8,6 +8,7 @@ use vestibule_cimd::ResolveError;
 use vestibule_policy::{decision::Assessment, facts::Facts, signals::software::software};
 use vestibule_protocol::{
     audit::{Actor, Event},
+    cimd_document,
     client_id::{ClientId, ClientIdError, ClientKey, IssuedId},
     client_id_url::{ClientIdUrl, ClientIdUrlPolicy},
     client_metadata::{
@@ -31,6 +32,7 @@ use vestibule_store::{
 use crate::{
     Engine, Problem, Shape, Source,
     admission::Blocked,
+    live::Live,
     sealed::{SealedRegistration, Seen},
 };
 
@@ -92,6 +94,8 @@ pub(crate) struct Client {
     pub(crate) issued_at: Timestamp,
     /// When its metadata was last known to be what its document says.
     pub(crate) snapshot_at: Timestamp,
+    /// The host of its document does not answer: this is the catalogue's copy (QUIRK-14).
+    pub(crate) pinned: bool,
     /// The row's version, if there is a row.
     pub(crate) version: Option<u64>,
 }
@@ -176,6 +180,7 @@ impl Client {
             introspects: row.introspects,
             issued_at: row.issued_at,
             snapshot_at: row.snapshot_at,
+            pinned: false,
             version: Some(row.version),
             document_host,
             metadata: Arc::new(row.metadata),
@@ -208,6 +213,7 @@ impl Client {
             document_host: None,
             issued_at: since,
             snapshot_at: since,
+            pinned: false,
             version: None,
             metadata,
         }
@@ -251,6 +257,17 @@ impl Client {
             document_host: Some(url.host().to_owned()),
             snapshot_at: Timestamp::from_seconds(document.fetched_at),
             ..Self::of_metadata(url.as_str(), Door::Cimd, metadata, since)
+        }
+    }
+
+    /// A document client by the catalogue's copy. Its document was never seen, so that what is kept
+    /// of it stands in for nothing.
+    fn of_pinned(url: &ClientIdUrl, metadata: Arc<ClientMetadata>, now: Timestamp) -> Self {
+        Self {
+            document_host: Some(url.host().to_owned()),
+            snapshot_at: Timestamp::from_seconds(0),
+            pinned: true,
+            ..Self::of_metadata(url.as_str(), Door::Cimd, metadata, now)
         }
     }
 }
@@ -372,10 +389,13 @@ impl Engine {
                 if own || url.as_str() == self.config.issuer.as_str() {
                     return Err(Unresolved::Unknown);
                 }
-                let document = self.documents.document(&url, source.bucket()).await;
-                document
-                    .map(|document| Client::of_document(&url, &document))
-                    .map_err(Unresolved::Document)
+                match self.documents.document(&url, source.bucket()).await {
+                    Ok(document) => Ok(Client::of_document(&url, &document)),
+                    Err(failure) => self
+                        .pinned(&live, &url, &failure)
+                        .map(|metadata| Client::of_pinned(&url, metadata, self.now()))
+                        .ok_or(Unresolved::Document(failure)),
+                }
             }
             ClientId::Issued(_) | ClientId::Url(_) => Err(Unresolved::Unknown),
         }
@@ -424,7 +444,42 @@ impl Engine {
             {
                 Ok(client)
             }
-            Err(failure) => Err(Unresolved::Document(failure)),
+            Err(failure) => self
+                .pinned(&self.live_now(), &url, &failure)
+                .map(|metadata| Client {
+                    metadata,
+                    // So that a yes does not put it in the place of what was fetched once.
+                    snapshot_at: Timestamp::from_seconds(0),
+                    pinned: true,
+                    ..client
+                })
+                .ok_or(Unresolved::Document(failure)),
+        }
+    }
+
+    /// The catalogue's copy of a document whose host cannot be asked, as a last resort. Whatever a
+    /// host answers counts instead, also that there is none or that we do not understand it
+    /// (QUIRK-14), and that we asked too often says nothing about the host.
+    fn pinned(
+        &self,
+        live: &Live,
+        url: &ClientIdUrl,
+        failure: &ResolveError,
+    ) -> Option<Arc<ClientMetadata>> {
+        let ResolveError::Unreachable { .. } = failure else {
+            return None;
+        };
+        let text = live.catalogue.pinned(url.as_str())?;
+        let policy = &self.config.redirect_policy;
+        match cimd_document::read(text.as_bytes(), url.as_str(), policy) {
+            Ok((metadata, _)) => {
+                tracing::warn!(client_id = url.as_str(), "a catalogued document stands in");
+                Some(Arc::new(metadata))
+            }
+            Err(problem) => {
+                tracing::error!(client_id = url.as_str(), %problem, "a catalogued document is of no use");
+                None
+            }
         }
     }
 

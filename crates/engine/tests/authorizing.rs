@@ -10,11 +10,16 @@ use serde_json::json;
 use support::{visit::*, *};
 use vestibule_engine::{Badge, ClientHost, FailureStatus, SettingsChange, Step};
 use vestibule_protocol::{
+    audit::Event,
     ids::GrantId,
     redirect_uri::RedirectKind,
     trust::{CimdMode, Standing},
 };
 use vestibule_store::clients::{ClientLookup, StoredClient};
+
+/// A document client of the shipped catalogue, with a pinned copy, and where its codes go.
+const CLAUDE: &str = "https://claude.ai/oauth/mcp-oauth-client-metadata";
+const CLAUDE_CALLBACK: &str = "https://claude.ai/api/mcp/auth_callback";
 
 /// RU-09, RU-03, RU-08, AC-02, A1, A2, A4, A16, OIDC-17, MCP-AS-08, MCP-AS-09: as long as client and
 /// redirect URI are not both certain, nothing leads anywhere but to our own page.
@@ -534,6 +539,89 @@ async fn a_silent_host_is_stood_in_for_by_a_young_snapshot_only() {
     // It answers again, and so does the hub.
     hub.serve_document(&json!({}));
     allow().await;
+}
+
+/// QUIRK-14, CIMD-52, design 4.3: the catalogue's copy of a document stands in for a host that does
+/// not answer, at first sight and for good, and says so; it is never more than the catalogue knows.
+#[tokio::test]
+async fn a_catalogued_document_stands_in_for_a_silent_host() {
+    let hub = Hub::start().await;
+    hub.documents.silence(CLAUDE);
+    hub.documents.silence(DOCUMENT);
+    let mut visit = Visit::signed_in(&hub, "ada").await;
+    let to = [("redirect_uri", CLAUDE_CALLBACK)];
+    let said = "The host of its document does not answer, so a copy from the catalogue of this \
+                hub is used.";
+    let page = consent(visit.ask(CLAUDE, &to).await);
+    assert_eq!(page.badge, Badge::Known);
+    assert!(
+        page.reasons.contains(&said.to_owned()),
+        "{:?}",
+        page.reasons
+    );
+    redirect(visit.allow(&page, &["mcp:read"]).await);
+    let given = &hub.trail(Event::GrantGiven).await[0];
+    assert!(given.detail.contains("pinned-document"), "{}", given.detail);
+    // Ids that the catalogue does not know, and places that the copy does not name, stay outside.
+    let rows = [
+        (DOCUMENT, CALLBACK, FailureStatus::BadGateway),
+        (CLAUDE, CALLBACK, FailureStatus::BadRequest),
+        (CLAUDE, "http://127.0.0.1/cb", FailureStatus::BadRequest),
+    ];
+    for (id, uri, status) in rows {
+        let page = shown(visit.ask(id, &[("redirect_uri", uri)]).await);
+        assert_eq!(page.status, status, "{id} {uri}");
+    }
+    // Years later it stands in still.
+    hub.advance(400 * 86_400).await;
+    let mut visit = Visit::signed_in(&hub, "ada").await;
+    consent(visit.ask(CLAUDE, &to).await);
+    assert!(hub.trail(Event::DocumentChanged).await.is_empty());
+}
+
+/// QUIRK-14: what a host answers counts, and not the catalogue's copy: another document, none, or
+/// that the door is closed.
+#[tokio::test]
+async fn a_catalogued_document_never_stands_in_for_an_answer() {
+    let elsewhere = json!({"client_name": "Claude", "redirect_uris": [CALLBACK]});
+    let cases = [
+        ("silent", CLAUDE_CALLBACK, "consent"),
+        ("no such document", CLAUDE_CALLBACK, "show"),
+        ("another document", CLAUDE_CALLBACK, "show"),
+        ("another document", CALLBACK, "consent"),
+        ("silent, and not listed", CLAUDE_CALLBACK, "show"),
+    ];
+    for stored in [false, true] {
+        for (host, uri, expected) in cases {
+            // Who is here already goes on when a door closes.
+            if stored && host == "silent, and not listed" {
+                continue;
+            }
+            let hub = Hub::start().await;
+            let mut visit = Visit::signed_in(&hub, "ada").await;
+            hub.documents.silence(CLAUDE);
+            if stored {
+                let step = visit.ask(CLAUDE, &[("redirect_uri", CLAUDE_CALLBACK)]);
+                let page = consent(step.await);
+                redirect(visit.allow(&page, &["mcp:read"]).await);
+            }
+            match host {
+                "no such document" => hub.documents.speak(CLAUDE),
+                "another document" => hub.serve_document_at(CLAUDE, &elsewhere),
+                "silent, and not listed" => {
+                    hub.change(SettingsChange::Cimd(CimdMode::Listed)).await;
+                }
+                _ => {}
+            }
+            let mut visit = Visit::signed_in(&hub, "bea").await;
+            let step = visit.ask(CLAUDE, &[("redirect_uri", uri)]).await;
+            assert_eq!(word(&step), expected, "{host} {uri} {stored}");
+            if let Step::Consent(page) = step {
+                let copied = page.reasons.iter().any(|reason| reason.contains("a copy"));
+                assert_eq!(copied, host == "silent", "{host} {uri}");
+            }
+        }
+    }
 }
 
 /// RFC 7592 §2.1: a registration was issued when it was issued, before its first yes and after.

@@ -112,6 +112,11 @@ impl FakeDocuments {
         self.silent.lock().unwrap().insert(url.to_owned());
     }
 
+    /// Its host answers again, be it that there is nothing.
+    pub fn speak(&self, url: &str) {
+        self.silent.lock().unwrap().remove(url);
+    }
+
     /// Stop serving it.
     pub fn withdraw(&self, url: &str) {
         self.documents.lock().unwrap().remove(url);
