@@ -9,7 +9,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
@@ -157,6 +157,13 @@ impl Fetcher {
     pub fn with_resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
         self.resolver = resolver;
         self
+    }
+
+    /// With these name servers in place of the system's, over UDP, and over TCP where an answer is
+    /// too long for that.
+    #[must_use]
+    pub fn with_name_servers(self, servers: &[SocketAddr]) -> Self {
+        self.with_resolver(Arc::new(SystemResolver::asking(servers)))
     }
 
     /// With another way to open connections. It is asked for admitted addresses only.

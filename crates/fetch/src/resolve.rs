@@ -12,11 +12,14 @@
 //!
 //! Not here: judging the answers, and how many records are too many.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use hickory_resolver::{
     ResolverBuilder, TokioResolver,
-    config::{LookupIpStrategy, ResolveHosts},
+    config::{LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig},
     net::runtime::TokioRuntimeProvider,
     proto::rr::{Name, RData},
 };
@@ -59,6 +62,22 @@ impl SystemResolver {
         if let Err(failure) = &made {
             tracing::warn!(%failure, "no name can be resolved: the resolver has no configuration");
         }
+        Self(made.map_err(|failure| failure.to_string()))
+    }
+
+    /// The same with other name servers than the system's, and without search domains.
+    pub(crate) fn asking(servers: &[SocketAddr]) -> Self {
+        let server = |address: &SocketAddr| {
+            let mut server = NameServerConfig::udp_and_tcp(address.ip());
+            for connection in &mut server.connections {
+                connection.port = address.port();
+            }
+            server
+        };
+        let servers = servers.iter().map(server).collect();
+        let config = ResolverConfig::from_parts(None, Vec::new(), servers);
+        let provider = TokioRuntimeProvider::default();
+        let made = build(TokioResolver::builder_with_config(config, provider));
         Self(made.map_err(|failure| failure.to_string()))
     }
 
@@ -119,7 +138,6 @@ impl Resolve for SystemResolver {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use hickory_resolver::config::{NameServerConfig, ResolverConfig};
     use tokio::net::UdpSocket;
 
     use super::*;

@@ -18,6 +18,7 @@
 
 pub mod fakes;
 pub mod geo;
+pub mod outside;
 pub mod visit;
 pub mod walk;
 
@@ -32,8 +33,8 @@ use std::{
 pub use fakes::{FakeDocuments, FakeDomains, SeededEntropy, TestClock};
 use tempfile::TempDir;
 use vestibule_engine::{
-    AccessTokenAlgs, Clock, Engine, EngineConfig, EngineParts, Problem, SCORE_DEADLINE, ScoreHook,
-    Scores, SettingsChange, Shape, SignalFiles, Source, StartError,
+    AccessTokenAlgs, Clock, Domains, Engine, EngineConfig, EngineParts, Problem, SCORE_DEADLINE,
+    ScoreHook, Scores, SettingsChange, Shape, SignalFiles, Source, StartError,
 };
 use vestibule_protocol::{
     audit::{Actor, Event},
@@ -87,9 +88,16 @@ pub struct Builder {
     scores: Option<Arc<dyn ScoreHook>>,
     access_token_algs: AccessTokenAlgs,
     origin_as_resource: bool,
+    domains: Option<Arc<dyn Domains>>,
 }
 
 impl Builder {
+    /// Look for proofs of domains here, and not in [`Hub::domains`].
+    pub fn domains(mut self, domains: Arc<dyn Domains>) -> Self {
+        self.domains = Some(domains);
+        self
+    }
+
     /// Ask this hook for scores.
     pub fn scores(mut self, hook: Arc<dyn ScoreHook>) -> Self {
         self.scores = Some(hook);
@@ -178,7 +186,7 @@ impl Builder {
             documents: documents.clone(),
             signals: SignalFiles::default(),
             scores: self.scores.map(|hook| Scores::new(hook, SCORE_DEADLINE)),
-            domains: domains.clone(),
+            domains: self.domains.unwrap_or_else(|| domains.clone()),
             config: EngineConfig {
                 issuer: Issuer::parse(self.issuer).unwrap(),
                 resources: Resources::new(resources),
@@ -365,6 +373,7 @@ impl Hub {
             scores: None,
             access_token_algs: AccessTokenAlgs::default(),
             origin_as_resource: false,
+            domains: None,
         }
     }
 
