@@ -28,6 +28,8 @@ use vestibule_store::{
     users::User,
 };
 
+use quick_cache::sync::Cache;
+
 use crate::{Engine, clients::Client};
 
 /// How long a look at an unchanged document holds.
@@ -38,6 +40,38 @@ const LOOKS_MAX: usize = 20;
 const CHANGES_SHOWN_MAX: usize = 10;
 /// Key of the watch's fetch budget: it is nobody's request.
 const WATCH_SOURCE: u64 = u64::MAX;
+/// Clients whose noted change is remembered.
+const NOTED: usize = 10_000;
+
+/// Changes that this node knows to be noted. A change of security stays one until somebody says
+/// yes to it, and whoever asks meanwhile must not cause a write each.
+pub(crate) struct NotedChanges(Cache<ClientKey, Noted>);
+
+/// A change from one snapshot to one document.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Noted {
+    from: Timestamp,
+    to: [u8; 32],
+    /// When the store said so: another node may have seen the document otherwise since.
+    at: Timestamp,
+}
+
+impl NotedChanges {
+    pub(crate) fn new() -> Self {
+        Self(Cache::new(NOTED))
+    }
+
+    fn holds(&self, client: &Client, to: [u8; 32], now: Timestamp) -> bool {
+        self.0.get(&client.key).is_some_and(|noted| {
+            (noted.from, noted.to) == (client.snapshot_at, to) && now.since(noted.at) < LOOK_HOLDS
+        })
+    }
+
+    fn remember(&self, client: &Client, to: [u8; 32], at: Timestamp) {
+        let from = client.snapshot_at;
+        self.0.insert(client.key, Noted { from, to, at });
+    }
+}
 
 impl Engine {
     /// A stored client's document was read: note what changed since the snapshot.
@@ -55,6 +89,10 @@ impl Engine {
             }
             return Ok(());
         }
+        let digest = vestibule_seal::sha256(today.encode_stored().as_bytes());
+        if self.noted_changes.holds(client, digest, self.now()) {
+            return Ok(());
+        }
         let security = stability::is_security(&changes);
         let members: Vec<&str> = changes.iter().map(|change| change.member).collect();
         let audit = self.audit(
@@ -67,7 +105,7 @@ impl Engine {
             at,
             security,
             diff: kept(&changes),
-            digest: vestibule_seal::sha256(today.encode_stored().as_bytes()),
+            digest,
         };
         let noted = self
             .store
@@ -75,6 +113,9 @@ impl Engine {
             .await?;
         if noted == DocumentNoted::Done {
             tracing::info!(client = ?client.key, security, ?members, "a document changed");
+        }
+        if matches!(noted, DocumentNoted::Done | DocumentNoted::Known) {
+            self.noted_changes.remember(client, digest, self.now());
         }
         Ok(())
     }

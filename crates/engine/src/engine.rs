@@ -30,6 +30,7 @@ use crate::{
     AccessTokenAlgs, Clock, Domains, Entropy, KeyError, Settings, SignalFiles,
     admission::Signals,
     client_auth::ReplayCache,
+    drift::NotedChanges,
     introspect::VerifiedTokens,
     keys,
     live::Live,
@@ -136,6 +137,7 @@ pub struct Engine {
     pub(crate) documents: Arc<dyn Documents>,
     pub(crate) domains: Arc<dyn Domains>,
     pub(crate) signals: Signals,
+    pub(crate) noted_changes: NotedChanges,
     pub(crate) config: EngineConfig,
     pub(crate) throttle: Throttle,
     pub(crate) familiar: FamiliarSources,
@@ -176,6 +178,7 @@ impl Engine {
         let live = Live::load(store.as_ref(), Arc::new(keys), &config).await?;
         let engine = Self {
             signals: Signals::new(signals, scores, config.issuer.host()),
+            noted_changes: NotedChanges::new(),
             throttle: Throttle::new(config.limits_enabled),
             familiar: FamiliarSources::new(),
             passwords: PasswordPool::new(),

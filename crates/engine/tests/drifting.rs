@@ -324,3 +324,39 @@ async fn a_code_outlives_a_change_of_the_document() {
     consent(bea.ask(DOCUMENT, &[("redirect_uri", ELSEWHERE)]).await);
     assert_eq!(outcome(&hub.redeem(&given(&location)).await), "ok");
 }
+
+/// Invariant 1: a change of security stays a change until somebody says yes to it, and whoever asks
+/// meanwhile does not cause a write each: it is written once, and another one once.
+#[tokio::test]
+async fn a_change_that_waits_for_a_yes_is_written_once() {
+    let hub = Hub::start().await;
+    hub.serve_document_at(DOCUMENT, &json!({}));
+    let mut visit = Visit::signed_in(&hub, "ada").await;
+    say_yes(&mut visit).await;
+    let uris = json!({"redirect_uris": [CALLBACK, ELSEWHERE]});
+    serve_later(&hub, &uris).await;
+    consent(visit.ask(DOCUMENT, &[]).await);
+    // A yes to another document in between, and it is a change anew.
+    serve_later(
+        &hub,
+        &json!({"client_name": "Second", "redirect_uris": uris["redirect_uris"]}),
+    )
+    .await;
+    consent(visit.ask(DOCUMENT, &[]).await);
+    assert_eq!(changes(&hub).await.len(), 2);
+    say_yes(&mut visit).await;
+    serve_later(&hub, &json!({})).await;
+    consent(visit.ask(DOCUMENT, &[]).await);
+    assert_eq!(changes(&hub).await.len(), 3);
+
+    // Nothing can be written any more, and nothing has to be.
+    hub.break_store().await;
+    for _ in 0..3 {
+        let mut stranger = Visit::new(&hub);
+        assert_eq!(word(&stranger.ask(DOCUMENT, &[]).await), "sign-in");
+    }
+    hub.serve_document_at(DOCUMENT, &json!({"redirect_uris": [ELSEWHERE]}));
+    let mut stranger = Visit::new(&hub);
+    let step = stranger.ask(DOCUMENT, &[("redirect_uri", ELSEWHERE)]).await;
+    assert_eq!(word(&step), "show");
+}
