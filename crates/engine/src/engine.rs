@@ -148,6 +148,8 @@ pub struct Engine {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) live: ArcSwap<Live>,
+    /// Held by whoever replaces the view.
+    pub(crate) following: tokio::sync::Mutex<()>,
     pub(crate) followed_at: AtomicU64,
     pub(crate) outside: AtomicU64,
 }
@@ -188,6 +190,7 @@ impl Engine {
             followed_at: AtomicU64::new(clock.now().seconds()),
             outside: AtomicU64::new(store.outside_version().await?),
             live: ArcSwap::from_pointee(live),
+            following: tokio::sync::Mutex::new(()),
             store,
             documents,
             domains,

@@ -132,7 +132,11 @@ impl Judging {
 
 impl Engine {
     /// Replace what moved in the store.
+    ///
+    /// One at a time, from the look at the heads on: of two at once, the one that read the older
+    /// heads could put its view in the place of the newer one.
     pub async fn follow(&self) -> Result<(), StoreError> {
+        let _one_at_a_time = self.following.lock().await;
         let heads = self.store.heads().await?;
         let live = self.live_now();
         if heads != live.heads {

@@ -2,9 +2,13 @@
 
 mod support;
 
+use std::{sync::Arc, time::Duration};
+
+use serde_json::json;
 use support::{Hub, ISSUER, public_client, visit::Visit};
 use vestibule_engine::{StartError, Step, accept_issuer};
 use vestibule_protocol::issuer::Issuer;
+use vestibule_store::versions::Document;
 
 const OTHER: &str = "https://other.example";
 
@@ -70,4 +74,47 @@ async fn a_new_issuer_is_taken_over_when_an_operator_says_so() {
     let tokens = node.redeem(&given).await.unwrap();
     let seen = node.introspect(&tokens.access_token, &authorization).await;
     assert_eq!(seen.unwrap().iss.as_deref(), Some(OTHER));
+}
+
+/// A catalogue of so many products, newer than the shipped one.
+fn catalogue(serial: u64, products: usize) -> String {
+    let entries: Vec<_> = (0..products)
+        .map(|n| {
+            json!({
+                "product": format!("Demo {n}"), "vendor": "Example", "names": [format!("Demo {n}")],
+                "cimd_ids": [format!("https://demo{n}.example/c")],
+                "document_hosts": [format!("demo{n}.example")],
+                "first_seen": "2026-01-31", "source": "a test",
+            })
+        })
+        .collect();
+    let issued_at = 4_000_000_000_u64;
+    json!({"version": 1, "serial": serial, "issued_at": issued_at, "entries": entries}).to_string()
+}
+
+/// Design 10: of two that replace a node's view at once, the one that began with the older one and
+/// takes longer does not put it in the place of the newer one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_node_shows_never_goes_back() {
+    let hub = Arc::new(Hub::start().await);
+    let save = async |seq: u64, text: String| {
+        let saved = hub
+            .store
+            .save_document(Document::Catalogue, seq, &text, hub.audit());
+        assert_eq!(saved.await.unwrap(), Some(seq + 1));
+    };
+    // Large, so that reading it takes a while.
+    save(0, catalogue(1_000_000, 8_000)).await;
+    let slow = hub.clone();
+    let slow = tokio::spawn(async move { slow.engine.follow().await });
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    assert!(
+        !slow.is_finished(),
+        "the catalogue is too small for this test"
+    );
+    save(1, catalogue(1_000_001, 1)).await;
+    hub.engine.follow().await.unwrap();
+    assert_eq!(hub.engine.catalogue().serial(), 1_000_001);
+    slow.await.unwrap().unwrap();
+    assert_eq!(hub.engine.catalogue().serial(), 1_000_001);
 }
