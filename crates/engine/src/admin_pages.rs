@@ -242,7 +242,7 @@ impl Engine {
             ),
             _ => {}
         }
-        warnings.extend(live.degraded.clone());
+        warnings.extend(self.degraded());
         warnings
     }
 

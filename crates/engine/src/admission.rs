@@ -56,7 +56,7 @@ use vestibule_store::{
     approvals::ApprovalPhase,
     decisions::DecisionRow,
     grants::Grant,
-    standings::{StandingRow, Subject, Word},
+    standings::{Subject, Word},
     users::User,
     verifications::VerificationState,
 };
@@ -82,8 +82,8 @@ const COMPARED: usize = 10_000;
 const SHADOW_POLICIES: usize = 500;
 /// Decisions that wait to be written; more are dropped, since it is a log beside the work.
 const DECISIONS_WAITING_MAX: usize = 2_000;
-/// Rows of standings and verifications that a node holds.
-const STANDINGS_MAX: usize = 20_000;
+/// Words of admins, and proofs of domains, that a node holds, of each: about 50 MB together.
+const STANDINGS_MAX: usize = 100_000;
 const PAGE: usize = 500;
 /// Pages of stored clients that are looked through for the hub's own.
 const OWN_PAGES_MAX: usize = 40;
@@ -144,36 +144,28 @@ pub(crate) struct Standings {
     proved: HashMap<ClientKey, HashSet<String>>,
     /// Names of the hub's own clients.
     own_names: OwnNames,
+    /// What there is more of than a node holds.
+    cut: Vec<&'static str>,
+    rows_max: usize,
 }
 
 impl Standings {
     /// Read all of it.
     pub(crate) async fn load(store: &dyn Store) -> Result<Self, StoreError> {
-        let mut standings = Self::default();
-        let mut before: Option<(Timestamp, Subject)> = None;
-        while standings.words.len() < STANDINGS_MAX {
-            let rows = store.list_standings(before, PAGE).await?;
-            let Some(last) = rows.last() else { break };
-            before = Some((last.at, last.subject));
-            for StandingRow {
-                subject,
-                word,
-                until,
-                ..
-            } in rows
-            {
-                standings.words.insert(subject, (word, until));
-            }
-        }
-        for row in store.list_verifications(None, STANDINGS_MAX).await? {
-            match row.state {
-                VerificationState::Verified | VerificationState::Failing => {
-                    let domains = standings.proved.entry(row.client).or_default();
-                    domains.insert(row.domain);
-                }
-                VerificationState::Pending | VerificationState::Revoked => {}
-            }
-        }
+        Self::load_at_most(store, STANDINGS_MAX).await
+    }
+
+    /// Read the newest so many words, and as many proofs.
+    pub(crate) async fn load_at_most(
+        store: &dyn Store,
+        rows_max: usize,
+    ) -> Result<Self, StoreError> {
+        let mut standings = Self {
+            rows_max,
+            ..Self::default()
+        };
+        standings.load_words(store).await?;
+        standings.load_proofs(store).await?;
         let mut own: Vec<DisplayName> = Vec::new();
         let mut before = None;
         for _ in 0..OWN_PAGES_MAX {
@@ -184,7 +176,73 @@ impl Standings {
             own.extend(ours.filter_map(|row| row.metadata.client_name));
         }
         standings.own_names = OwnNames::new(own.iter().map(DisplayName::as_str));
+        for problem in standings.incomplete() {
+            tracing::error!(problem, "not everything is held in memory");
+        }
         Ok(standings)
+    }
+
+    async fn load_words(&mut self, store: &dyn Store) -> Result<(), StoreError> {
+        let mut before: Option<(Timestamp, Subject)> = None;
+        loop {
+            let mut rows = store.list_standings(before, PAGE).await?;
+            let Some(last) = rows.last() else {
+                return Ok(());
+            };
+            before = Some((last.at, last.subject));
+            let cut = self.words.len() + rows.len() > self.rows_max;
+            rows.truncate(self.rows_max - self.words.len());
+            let words = rows.into_iter();
+            self.words
+                .extend(words.map(|row| (row.subject, (row.word, row.until))));
+            if cut {
+                self.cut.push("words of administrators");
+                return Ok(());
+            }
+        }
+    }
+
+    async fn load_proofs(&mut self, store: &dyn Store) -> Result<(), StoreError> {
+        let mut before: Option<(Timestamp, String)> = None;
+        let mut held = 0;
+        loop {
+            let rows = store.list_verifications(before, PAGE).await?;
+            let Some(last) = rows.last() else {
+                return Ok(());
+            };
+            before = Some((last.created_at, last.id.clone()));
+            let stands = |state| match state {
+                VerificationState::Verified | VerificationState::Failing => true,
+                VerificationState::Pending | VerificationState::Revoked => false,
+            };
+            for row in rows.into_iter().filter(|row| stands(row.state)) {
+                if held == self.rows_max {
+                    self.cut.push("proofs of domains");
+                    return Ok(());
+                }
+                held += 1;
+                self.proved
+                    .entry(row.client)
+                    .or_default()
+                    .insert(row.domain);
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn words_held(&self) -> usize {
+        self.words.len()
+    }
+
+    /// What an admin should know: what a node does not hold does not count.
+    pub(crate) fn incomplete(&self) -> Vec<String> {
+        let sentence = |what: &&str| {
+            format!(
+                "There are more {what} than the {} that a node holds; the oldest do not count",
+                self.rows_max
+            )
+        };
+        self.cut.iter().map(sentence).collect()
     }
 
     fn word(&self, subject: &Subject, now: Timestamp) -> Option<Word> {

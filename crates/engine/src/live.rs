@@ -190,7 +190,9 @@ impl Engine {
 
     /// What stands in for something that could not be used; empty in health.
     pub fn degraded(&self) -> Vec<String> {
-        self.live().degraded.clone()
+        let live = self.live();
+        let incomplete = live.standings.incomplete();
+        live.degraded.iter().cloned().chain(incomplete).collect()
     }
 }
 
@@ -312,4 +314,66 @@ fn cached(body: Vec<u8>) -> Arc<CachedDocument> {
         body: body.into(),
         etag,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use vestibule_protocol::{
+        audit::{Actor, Event},
+        client_id::ClientKey,
+        time::Timestamp,
+    };
+    use vestibule_store::{
+        AuditEntry, StandingStore as _,
+        standings::{StandingRow, Subject, Word},
+    };
+    use vestibule_store_sqlite::{SqliteOptions, SqliteStore};
+
+    use super::*;
+
+    /// What an admin said never stops to count in silence: up to the bound all of it is held, over
+    /// any number of pages, and beyond it the admin is told.
+    #[tokio::test]
+    async fn more_words_than_a_node_holds_are_a_warning() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteOptions::default();
+        let store = SqliteStore::open(&folder.path().join("hub.db"), options).unwrap();
+        for n in 0..1_201_u64 {
+            let id = format!("vdr_{n}");
+            let at = Timestamp::from_seconds(n);
+            let audit = AuditEntry {
+                at,
+                event: Event::StandingGiven,
+                actor: Actor::System,
+                client: None,
+                grant: None,
+                source: None,
+                detail: String::new(),
+            };
+            let row = StandingRow {
+                subject: Subject::client(&ClientKey::of(&id)),
+                subject_text: id,
+                word: Word::Blocked,
+                by: "root".to_owned(),
+                note: String::new(),
+                at,
+                until: None,
+            };
+            store.put_standing(row, audit).await.unwrap();
+        }
+        for (rows_max, held, told) in [(2_000, 1_201, 0), (1_201, 1_201, 0), (1_200, 1_200, 1)] {
+            let standings = Standings::load_at_most(&store, rows_max).await.unwrap();
+            assert_eq!(standings.words_held(), held, "{rows_max}");
+            let incomplete = standings.incomplete();
+            assert_eq!(incomplete.len(), told, "{incomplete:?}");
+            assert!(
+                incomplete
+                    .iter()
+                    .all(|said| said.contains("more words of administrators than the 1200")),
+                "{incomplete:?}"
+            );
+        }
+        let all = Standings::load(&store).await.unwrap();
+        assert!(all.incomplete().is_empty());
+    }
 }
