@@ -23,11 +23,19 @@ pub async fn register(stage: &Stage) -> String {
     answer.member("client_id")
 }
 
-/// A person's session cookie.
+/// The session cookie of [`PERSON`].
 ///
 /// # Panics
 /// When the person cannot sign in.
 pub async fn sign_in(stage: &Stage) -> String {
+    sign_in_as(stage, PERSON).await
+}
+
+/// The session cookie of an account with the usual password.
+///
+/// # Panics
+/// When the person cannot sign in.
+pub async fn sign_in_as(stage: &Stage, person: &str) -> String {
     let page = http::get(&format!("{}/login", stage.issuer), "")
         .await
         .expect("an answer");
@@ -35,7 +43,7 @@ pub async fn sign_in(stage: &Stage) -> String {
     let csrf = page.hidden("csrf").expect("an answer");
     let form = http::form(&[
         ("csrf", &csrf),
-        ("username", PERSON),
+        ("username", person),
         ("password", PASSWORD),
     ]);
     let url = format!("{}/login", stage.issuer);
