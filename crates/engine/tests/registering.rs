@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::{visit::*, *};
-use vestibule_engine::{FailureStatus, NewInitialToken, SettingsChange, Shape};
+use vestibule_engine::{Badge, FailureStatus, NewInitialToken, SettingsChange, Shape};
+use vestibule_jwt::{Algorithm, SigningKey};
 use vestibule_protocol::{audit::Actor, scope::ScopeSet, trust::DcrMode};
 use vestibule_store::clients::ClientLookup;
 
@@ -408,4 +409,64 @@ async fn a_registration_is_known_on_every_node_at_once() {
     assert_eq!((word(&one), word(&two)), ("code".into(), "code".into()));
     assert!(matches!(hub.lookup(id).await, ClientLookup::Active(_)));
     assert_eq!(hub.store.count_clients().await.unwrap(), 1);
+}
+
+/// SWS-01, R19: a software statement is not supported, so it is ignored whole, whoever signed it, and
+/// left out of the answer: what it says of names, redirects and software raises and opens nothing.
+#[tokio::test]
+async fn a_software_statement_raises_nothing() {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    const VENDOR: &str = "https://claude.ai/api/mcp/auth_callback";
+    let part = |json: Value| URL_SAFE_NO_PAD.encode(json.to_string());
+    let claims = json!({
+        "iss": ISSUER, "software_id": "vendor", "client_name": "Claude", "redirect_uris": [VENDOR],
+        "scope": "mcp:delete", "grant_types": ["client_credentials"],
+        "token_endpoint_auth_method": "client_secret_basic",
+    });
+    let payload = part(claims.clone());
+    let (key, _) = SigningKey::generate(Algorithm::Es256).unwrap();
+    let statements = [
+        json!(format!("{}.{payload}.", part(json!({"alg": "none"})))),
+        json!(format!(
+            "{}.{payload}.{payload}",
+            part(json!({"alg": "RS256", "jku": "https://evil.example"}))
+        )),
+        json!(key.sign(None, claims.to_string().as_bytes()).unwrap()),
+        json!("no JWT"),
+        json!({"client_name": "Claude"}),
+        json!(null),
+    ];
+    let hub = Hub::start().await;
+    let mut visit = Visit::signed_in(&hub, "ada").await;
+    let usual = register(&hub, &public_client(), None).await.unwrap();
+    let plain = consent(visit.ask(text(&usual, "client_id"), &[]).await);
+    let members = |answer: &Value| {
+        let mut members = answer.as_object().unwrap().clone();
+        members.retain(|name, _| !name.starts_with("registration_") && name != "client_id");
+        members
+    };
+    for statement in statements {
+        let mut body = public_client();
+        body["software_statement"] = statement.clone();
+        let answer = register(&hub, &body, None).await.unwrap();
+        assert_eq!(members(&answer), members(&usual), "{statement}");
+        let id = text(&answer, "client_id");
+        assert_eq!(id.len(), text(&usual, "client_id").len(), "{statement}");
+        let page = consent(visit.ask(id, &[]).await);
+        assert_eq!(page.badge, Badge::Unverified, "{statement}");
+        assert_eq!(
+            (page.claims_name, page.reasons, page.warnings),
+            (
+                plain.claims_name.clone(),
+                plain.reasons.clone(),
+                plain.warnings.clone()
+            ),
+            "{statement}"
+        );
+        let elsewhere = visit.ask(id, &[("redirect_uri", VENDOR)]).await;
+        assert_eq!(word(&elsewhere), "show", "{statement}");
+        // What is missing is missing, whatever the statement holds.
+        body.as_object_mut().unwrap().remove("redirect_uris");
+        assert!(register(&hub, &body, None).await.is_err(), "{statement}");
+    }
 }
