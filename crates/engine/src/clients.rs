@@ -46,9 +46,11 @@ const RELAYS: [&str; 2] = [
     "https://vscode.dev/redirect",
 ];
 
-/// Does this redirect end in a program on the person's machine, whatever its scheme?
+/// Does this redirect end in a program on the person's machine, whatever its scheme? A query makes
+/// no other page of it.
 pub(crate) fn is_relay(redirect_uri: &str) -> bool {
-    RELAYS.contains(&redirect_uri)
+    let (page, _) = redirect_uri.split_once('?').unwrap_or((redirect_uri, ""));
+    RELAYS.contains(&page)
 }
 
 /// How a secret is recognised.

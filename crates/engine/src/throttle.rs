@@ -91,7 +91,13 @@ impl Throttle {
             return Ok(());
         }
         let (burst, every) = meter.rate(limits);
-        let arrival = self.arrivals.get(&(meter, key)).unwrap_or(0).max(now_ms);
+        let most = now_ms + (burst + 1) * every;
+        let mut arrival = self.arrivals.get(&(meter, key)).unwrap_or(0).max(now_ms);
+        if arrival > most {
+            // Counted under a slower rate, which an admin has changed since.
+            arrival = most;
+            self.arrivals.insert((meter, key), most);
+        }
         let allowed_at = (arrival + every).saturating_sub(burst * every);
         if allowed_at <= now_ms {
             Ok(())

@@ -729,3 +729,97 @@ async fn a_node_with_an_old_snapshot_does_not_authorize() {
     let page = shown(visit.ask(registered.client_id(), &[]).await);
     assert!(matches!(page.status, FailureStatus::Unavailable { .. }));
 }
+
+/// R4, A7: a page that passes codes on to any program that asked is worth what such a program is: a
+/// yes to it is never remembered, whoever vouches for the client, and whatever its query says.
+#[tokio::test]
+async fn a_yes_to_a_relay_is_never_remembered() {
+    let hub = Hub::start().await;
+    let mut visit = Visit::signed_in(&hub, "ada").await;
+    let rows = [
+        (CALLBACK, "code"),
+        ("https://vscode.dev/redirect", "consent"),
+        ("https://vscode.dev/redirect?url=x", "consent"),
+        ("https://insiders.vscode.dev/redirect", "consent"),
+        // Not the page, only near it.
+        ("https://vscode.dev/redirected", "code"),
+        ("https://vscode.dev.agent.example/redirect", "code"),
+    ];
+    for (n, (uri, second)) in rows.into_iter().enumerate() {
+        for standing in [Standing::Verified, Standing::Known] {
+            let id = format!("client-{n}-{}", standing.as_str());
+            hub.add_standing(&id, standing, uri).await;
+            let page = consent(visit.ask(&id, &[("redirect_uri", uri)]).await);
+            redirect(visit.allow(&page, &offered(&page)).await);
+            let step = visit.ask(&id, &[("redirect_uri", uri)]).await;
+            assert_eq!(word(&step), second, "{uri} {}", standing.as_str());
+        }
+    }
+}
+
+/// A document may name anybody's redirect: the page says where the code goes beside who asks, and
+/// policies see that it is another site.
+#[tokio::test]
+async fn a_redirect_on_another_site_than_the_document_is_seen() {
+    const ELSEWHERE: &str = r#"@id("house") @outcome("read_only") @say("It sends codes elsewhere")
+permit(principal, action == Action::"flag", resource)
+when { context.client.redirects.contains(Redirect::"https_other_site") };"#;
+    let hub = Hub::start().await;
+    hub.add_policies(ELSEWHERE).await;
+    let mut visit = Visit::signed_in(&hub, "ada").await;
+    let rows = [
+        ("https://agent.example/callback", "agent.example", false),
+        ("https://app.agent.example/cb", "app.agent.example", false),
+        ("https://agent.example.org/cb", "agent.example.org", true),
+        ("https://elsewhere.example/cb", "elsewhere.example", true),
+        ("https://notagent.example/cb", "notagent.example", true),
+    ];
+    for (uri, host, elsewhere) in rows {
+        hub.serve_document(&json!({"redirect_uris": [uri]}));
+        let page = consent(visit.ask(DOCUMENT, &[("redirect_uri", uri)]).await);
+        let asks = ClientHost::Host("agent.example".to_owned());
+        assert_eq!(
+            (page.client_host, page.redirect_host.as_str()),
+            (asks, host)
+        );
+        let said = "It sends codes elsewhere.".to_owned();
+        let told = page.reasons.iter().chain(&page.warnings);
+        assert_eq!(
+            told.into_iter().any(|text| *text == said),
+            elsewhere,
+            "{uri}"
+        );
+        assert_eq!(page.scopes.write.is_empty(), elsewhere, "{uri}");
+    }
+}
+
+/// `appear` is asked each time until somebody said yes, though a first sight is counted once: a
+/// policy that comes later holds for who is not here yet, and for nobody who is.
+#[tokio::test]
+async fn an_appearance_is_judged_each_time_and_counted_once() {
+    const NOBODY_NEW: &str = r#"@id("house")
+forbid(principal, action == Action::"appear", resource);"#;
+    const HERE: &str = "https://agent.example/here.json";
+    let hub = Hub::start().await;
+    hub.serve_document(&json!({}));
+    hub.serve_document_at(HERE, &json!({}));
+    let mut visit = Visit::signed_in(&hub, "ada").await;
+    let page = consent(visit.ask(HERE, &[]).await);
+    redirect(visit.allow(&page, &["mcp:read"]).await);
+    // As often as would be a flood of as many clients from one address.
+    for _ in 0..60 {
+        let page = consent(visit.ask(DOCUMENT, &[]).await);
+        assert!(page.warnings.is_empty(), "{:?}", page.warnings);
+    }
+    for _ in 0..2 {
+        hub.replace_policies(NOBODY_NEW).await;
+        assert_eq!(word(&visit.ask(DOCUMENT, &[]).await), "show");
+        assert_eq!(word(&visit.ask(HERE, &[]).await), "consent");
+        hub.replace_policies("").await;
+        assert_eq!(word(&visit.ask(DOCUMENT, &[]).await), "consent");
+    }
+    // And a yes cannot be given on a page that was open before.
+    let page = consent(visit.ask(DOCUMENT, &[]).await);
+    hub.replace_policies(NOBODY_NEW).await;
+    assert_eq!(word(&visit.allow(&page, &["mcp:read"]).await), "show");
+}

@@ -5,8 +5,8 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
-use support::{Hub, ISSUER, public_client, visit::Visit};
-use vestibule_engine::{StartError, Step, accept_issuer};
+use support::{Hub, ISSUER, public_client, source_of, visit::Visit};
+use vestibule_engine::{Limits, Rate, SettingsChange, StartError, Step, accept_issuer};
 use vestibule_protocol::issuer::Issuer;
 use vestibule_store::versions::Document;
 
@@ -117,4 +117,57 @@ async fn what_a_node_shows_never_goes_back() {
     assert_eq!(hub.engine.catalogue().serial(), 1_000_001);
     slow.await.unwrap().unwrap();
     assert_eq!(hub.engine.catalogue().serial(), 1_000_001);
+}
+
+/// Limits are live settings: a change to a rate is in force at once, on the node where it was made
+/// and on the others when they follow, also for who was refused under the old one.
+#[tokio::test]
+async fn a_changed_rate_is_in_force_without_a_restart() {
+    let hub = Hub::builder().limits().start().await;
+    let other = hub.node(Hub::builder().limits()).await.unwrap();
+    let registered = hub.register(&public_client()).await;
+    let id = registered.client_id();
+    let body = serde_json::to_vec(&public_client()).unwrap();
+    // How many of ten requests in the same second are served.
+    let served = async |node: &Hub, ip: &str| {
+        let (mut registrations, mut visits) = (0, 0);
+        for _ in 0..10 {
+            let from = source_of(ip);
+            registrations += u32::from(node.engine.register(&body, None, &from).await.is_ok());
+            let step = Visit::from(node, ip).ask(id, &[]).await;
+            visits += u32::from(matches!(step, Step::SignIn(_)));
+        }
+        (registrations, visits)
+    };
+    let rate = |burst| Rate {
+        burst,
+        per_minute: 1,
+    };
+    assert_eq!(served(&hub, "192.0.2.1").await, (10, 10));
+    let usual = hub.engine.settings().limits;
+    let narrow = Limits {
+        register: rate(3),
+        authorize: rate(4),
+        ..usual
+    };
+    hub.change(SettingsChange::Limits(narrow)).await;
+    assert_eq!(served(&hub, "198.51.100.1").await, (3, 4));
+    assert_eq!(served(&hub, "198.51.100.1").await, (0, 0));
+    // The other node follows within a second.
+    assert_eq!(served(&other, "198.51.100.2").await, (10, 10));
+    other.engine.follow().await.unwrap();
+    assert_eq!(served(&other, "198.51.100.3").await, (3, 4));
+    // The wider prefix has a rate of its own.
+    let wide = Limits {
+        register_wide: rate(2),
+        ..usual
+    };
+    hub.change(SettingsChange::Limits(wide)).await;
+    assert_eq!(served(&hub, "198.18.7.1").await, (2, 10));
+    assert_eq!(served(&hub, "198.18.7.2").await, (0, 10));
+    // Who was refused waits no longer than at the new rate.
+    hub.change(SettingsChange::Limits(usual)).await;
+    served(&hub, "198.51.100.1").await;
+    hub.advance(15).await;
+    assert_eq!(served(&hub, "198.51.100.1").await, (10, 10));
 }

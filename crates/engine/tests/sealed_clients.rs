@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use serde_json::json;
 use support::*;
-use vestibule_engine::{NewInitialToken, Shape};
+use vestibule_engine::{NewInitialToken, SettingsChange, Shape};
 use vestibule_jwt::{Algorithm, JwkSet, SigningKey};
 use vestibule_protocol::{
     audit::Actor, client_id::ClientKey, registration::RegistrationResponse, scope::ScopeSet,
     trust::DcrMode,
 };
+use vestibule_store::standings::{SubjectKind, Word};
 
 /// Register a client that may act for itself, with an admin's initial access token.
 async fn register_machine(hub: &Hub, json: &serde_json::Value) -> RegistrationResponse {
@@ -168,4 +169,60 @@ async fn an_assertion_of_a_sealed_client_is_used_once_and_leaves_nothing() {
     assert_eq!(ask(&one).await, refused);
     assert_eq!(ask(&two).await, None);
     assert_eq!(hub.store.count_clients().await.unwrap(), 0);
+}
+
+/// Design 6, 7: there is no person to ask, so what speaks against a client that acts for itself it
+/// does not get, today, whatever it had before; and it is judged again at each request.
+#[tokio::test]
+async fn what_speaks_against_a_machine_it_does_not_get() {
+    const ALL: &str = "mcp:read mcp:write";
+    let hub = Hub::builder().dcr(DcrMode::Token).start().await;
+    let registered = register_machine(&hub, &machine("client_secret_basic")).await;
+    let auth = basic(registered.client_id(), registered.client_secret().unwrap());
+    let ask = async |scope: Option<&str>| {
+        let mut list = vec![("grant_type", "client_credentials")];
+        list.extend(scope.map(|scope| ("scope", scope)));
+        match hub.token(&list, Some(&auth)).await {
+            Ok(tokens) => tokens.scope,
+            Err(problem) => code_of(&problem).to_owned(),
+        }
+    };
+    let flag = |outcomes: &str| {
+        format!(
+            "@id(\"house\") {outcomes} @say(\"The house rule speaks\")\n\
+             permit(principal, action == Action::\"flag\", resource);"
+        )
+    };
+    let forbid = "@id(\"house\") forbid(principal, action == Action::\"grant\", resource)\n\
+                  when { resource.access == Access::\"write\" };";
+    #[rustfmt::skip]
+    let rows = [
+        // policies more, and what comes of asking for everything, for nothing in particular, to read
+        (String::new(),                             ALL,                   ALL,                   "mcp:read"),
+        (flag(r#"@outcome("unverified")"#),         ALL,                   ALL,                   "mcp:read"),
+        (flag(r#"@outcome("read_only")"#),          "invalid_scope",       "mcp:read",            "mcp:read"),
+        (flag(r#"@outcome("warn")"#),               "invalid_scope",       "mcp:read",            "mcp:read"),
+        (forbid.to_owned(),                         "invalid_scope",       "mcp:read",            "mcp:read"),
+        (flag(r#"@outcome("hold")"#),               "unauthorized_client", "unauthorized_client", "unauthorized_client"),
+        (flag(r#"@outcome("block")"#),              "unauthorized_client", "unauthorized_client", "unauthorized_client"),
+        (flag(r#"@outcome("warn") @risk("high")"#), "unauthorized_client", "unauthorized_client", "unauthorized_client"),
+        (String::new(),                             ALL,                   ALL,                   "mcp:read"),
+    ];
+    for (policies, everything, nothing, reading) in rows {
+        hub.replace_policies(&policies).await;
+        assert_eq!(ask(Some(ALL)).await, everything, "{policies}");
+        assert_eq!(ask(None).await, nothing, "{policies}");
+        assert_eq!(ask(Some("mcp:read")).await, reading, "{policies}");
+    }
+    // Where it comes from counts for this request, and the next one from elsewhere is served.
+    let listed = vec![source().ip.to_string()];
+    hub.change(SettingsChange::ListedSources(listed)).await;
+    assert_eq!(ask(None).await, "unauthorized_client");
+    hub.change(SettingsChange::ListedSources(Vec::new())).await;
+    assert_eq!(ask(None).await, ALL);
+    // An admin's word is about the client, and ends it.
+    let (kind, id) = (SubjectKind::Client, registered.client_id());
+    let said = hub.engine.say(kind, id, Word::Blocked, "", None, "root");
+    said.await.unwrap();
+    assert_eq!(ask(None).await, "invalid_client");
 }
