@@ -32,6 +32,7 @@ use std::{
 
 pub use fakes::{FakeDocuments, FakeDomains, SeededEntropy, TestClock};
 use tempfile::TempDir;
+use vestibule_cimd::Documents;
 use vestibule_engine::{
     AccessTokenAlgs, Clock, Domains, Engine, EngineConfig, EngineParts, Problem, SCORE_DEADLINE,
     ScoreHook, Scores, SettingsChange, Shape, SignalFiles, Source, StartError,
@@ -89,9 +90,16 @@ pub struct Builder {
     access_token_algs: AccessTokenAlgs,
     origin_as_resource: bool,
     domains: Option<Arc<dyn Domains>>,
+    fetched: Option<Arc<dyn Documents>>,
 }
 
 impl Builder {
+    /// Fetch client documents here, and not from [`Hub::documents`].
+    pub fn documents(mut self, documents: Arc<dyn Documents>) -> Self {
+        self.fetched = Some(documents);
+        self
+    }
+
     /// Look for proofs of domains here, and not in [`Hub::domains`].
     pub fn domains(mut self, domains: Arc<dyn Domains>) -> Self {
         self.domains = Some(domains);
@@ -183,7 +191,7 @@ impl Builder {
             store: store.clone(),
             clock: clock.clone(),
             entropy: entropy.clone(),
-            documents: documents.clone(),
+            documents: self.fetched.unwrap_or_else(|| documents.clone()),
             signals: SignalFiles::default(),
             scores: self.scores.map(|hook| Scores::new(hook, SCORE_DEADLINE)),
             domains: self.domains.unwrap_or_else(|| domains.clone()),
@@ -374,6 +382,7 @@ impl Hub {
             access_token_algs: AccessTokenAlgs::default(),
             origin_as_resource: false,
             domains: None,
+            fetched: None,
         }
     }
 

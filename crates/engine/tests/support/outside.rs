@@ -222,7 +222,7 @@ async fn reply(stream: &mut (impl AsyncWrite + Unpin), answer: &str) -> io::Resu
 
 /// Wires every public address to one host, and writes down which were dialled.
 pub struct WiredTo {
-    /// The host.
+    /// The host; where nobody listens, it is dead.
     pub host: SocketAddr,
     /// What was dialled.
     pub dialled: Arc<Mutex<Vec<SocketAddr>>>,
