@@ -49,7 +49,7 @@ use vestibule_protocol::{
     resource_indicator::ResourceSpec,
     scope::{Scope, ScopeSet},
     time::Timestamp,
-    trust::{Door, Outcome, Risk, Signal, Standing, Trust},
+    trust::{Action, Door, Outcome, Risk, Signal, Standing, Trust},
 };
 use vestibule_store::{
     Store, StoreError,
@@ -111,7 +111,7 @@ pub(crate) struct Signals {
     velocity: Velocity,
     first_sights: Cache<ClientKey, ()>,
     scores: Option<Scores>,
-    decisions: Mutex<VecDeque<DecisionRow>>,
+    decisions: Mutex<VecDeque<Decided>>,
     /// What clients say of themselves, compared; see [`Compared`].
     compared: Cache<Compared, Arc<ClientFacts>>,
     /// The hub's own.
@@ -637,21 +637,14 @@ impl Engine {
     }
 
     /// Keep what was decided about a signed-in person's request, for `vestibule policy replay`.
-    pub(crate) fn note_decision(&self, client: &Client, action: &str) {
+    pub(crate) fn note_decision(&self, client: &Client, action: Action) {
         let Some(facts) = &client.facts else { return };
-        let assessment = &client.assessment;
-        let outcomes = Outcome::ALL.iter().copied();
-        let outcomes = outcomes.filter(|outcome| assessment.fired(*outcome));
-        let outcomes: Vec<&str> = outcomes.map(Outcome::as_str).collect();
-        let row = DecisionRow {
+        let decided = Decided {
             at: self.now(),
-            action: action.to_owned(),
+            action,
             client: client.key,
-            facts: facts_json::to_json(&without_host_part(facts)).to_string(),
-            trust: assessment.trust,
-            risk: assessment.risk,
-            outcomes: outcomes.join(" "),
-            reasons: client.assessment_ids(),
+            facts: Arc::clone(facts),
+            assessment: Arc::clone(&client.assessment),
             policy_seq: self.live().heads.policy,
         };
         let mut waiting = self
@@ -660,24 +653,55 @@ impl Engine {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if waiting.len() < DECISIONS_WAITING_MAX {
-            waiting.push_back(row);
+            waiting.push_back(decided);
         }
     }
 
     /// Write what was decided since the last time. Runs each second.
     pub async fn flush_decisions(&self) -> Result<(), StoreError> {
-        let rows: Vec<DecisionRow> = {
+        let decided = {
             let mut waiting = self
                 .signals
                 .decisions
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            waiting.drain(..).collect()
+            std::mem::take(&mut *waiting)
         };
-        if rows.is_empty() {
+        if decided.is_empty() {
             return Ok(());
         }
+        let rows = decided.iter().map(Decided::row).collect();
         self.store.record_decisions(rows).await
+    }
+}
+
+/// A decision that waits to be written.
+struct Decided {
+    at: Timestamp,
+    action: Action,
+    client: ClientKey,
+    facts: Arc<Facts>,
+    assessment: Arc<Assessment>,
+    policy_seq: u64,
+}
+
+impl Decided {
+    fn row(&self) -> DecisionRow {
+        let assessment = &self.assessment;
+        let outcomes = Outcome::ALL.iter().copied();
+        let outcomes = outcomes.filter(|outcome| assessment.fired(*outcome));
+        let outcomes: Vec<&str> = outcomes.map(Outcome::as_str).collect();
+        DecisionRow {
+            at: self.at,
+            action: self.action.as_str().to_owned(),
+            client: self.client,
+            facts: facts_json::to_json(&without_host_part(&self.facts)).to_string(),
+            trust: assessment.trust,
+            risk: assessment.risk,
+            outcomes: outcomes.join(" "),
+            reasons: policy_ids(assessment).join(" "),
+            policy_seq: self.policy_seq,
+        }
     }
 }
 

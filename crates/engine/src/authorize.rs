@@ -371,7 +371,7 @@ impl Engine {
         if Self::must_step_up(&asked, session) {
             return self.ask_to_sign_in(&asked, browser, None).await;
         }
-        self.note_decision(&asked.client, Action::Authorize.as_str());
+        self.note_decision(&asked.client, Action::Authorize);
         if let Err(error) = self.narrow(&mut asked, session, user) {
             let error = asked.for_client(self, error);
             return self.tell(error, browser).await.into();

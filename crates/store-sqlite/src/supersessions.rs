@@ -115,6 +115,13 @@ impl SupersessionStore for SqliteStore {
     ) -> Result<Vec<ClientKey>> {
         let most = rows::limit(NAMED_MAX);
         self.readers.read(|c| {
+            // Mostly nothing was linked to this client, and a person may have many grants.
+            let linked: bool = c
+                .prepare_cached("SELECT EXISTS (SELECT 1 FROM supersessions WHERE new_key = ?1)")?
+                .query_row([new.as_bytes()], |row| row.get(0))?;
+            if !linked {
+                return Ok(Vec::new());
+            }
             c.prepare_cached(OF_PERSON)?
                 .query_map(
                     params![

@@ -28,7 +28,7 @@ use super::{
     combine::{Rule, combine, differences, risk_of},
     compile::PolicyProblem,
     inspect::Needs,
-    memo::{ArrivalAsk, ArrivalKey, Memo, ScopeAsk, ScopeKey},
+    memo::{ArrivalAsk, ArrivalKey, Memo, RequestAsk, RequestKey, ScopeAsk, ScopeKey},
     terms::{self, TermError},
 };
 use crate::{
@@ -186,6 +186,7 @@ impl Policies {
             assessments,
             arrivals,
             scopes,
+            ..
         } = &self.memo;
         (assessments.len(), arrivals.len(), scopes.len())
     }
@@ -217,8 +218,37 @@ impl Policies {
 
     /// Phase 3 before a person is asked. `auth_age_s`: seconds since they signed in.
     ///
-    /// Not remembered: the age is another one each time.
+    /// Remembered unless a policy looks at that age, which is another one each time.
     pub fn authorizes(
+        &self,
+        person: &Person<'_>,
+        resource: &str,
+        facts: &Facts,
+        assessment: &Assessment,
+        auth_age_s: u64,
+    ) -> Verdict {
+        let ask = RequestAsk {
+            person: (person.id, person.groups),
+            resource,
+            trust: assessment.trust,
+            risk: assessment.risk,
+            facts,
+        };
+        let set = self.sets.by_action.get(&Action::Authorize);
+        if set.is_none_or(|set| set.needs.auth_age) {
+            return self.authorizes_anew(person, resource, facts, assessment, auth_age_s);
+        }
+        if let Some(known) = self.memo.requests.get(&ask) {
+            return known;
+        }
+        let verdict = self.authorizes_anew(person, resource, facts, assessment, auth_age_s);
+        self.memo
+            .requests
+            .insert(RequestKey::from(ask), verdict.clone());
+        verdict
+    }
+
+    fn authorizes_anew(
         &self,
         person: &Person<'_>,
         resource: &str,

@@ -29,6 +29,8 @@ pub(super) struct Needs {
     pub(super) client: Fields,
     pub(super) source: Fields,
     pub(super) missing: bool,
+    /// Always there and small, but another one each second: what looks at it is not remembered.
+    pub(super) auth_age: bool,
 }
 
 /// Attributes of a record.
@@ -59,6 +61,7 @@ impl Needs {
             client: all(),
             source: all(),
             missing: true,
+            auth_age: true,
         }
     }
 
@@ -66,6 +69,7 @@ impl Needs {
         self.client.merge(other.client);
         self.source.merge(other.source);
         self.missing |= other.missing;
+        self.auth_age |= other.auth_age;
         self
     }
 
@@ -86,6 +90,10 @@ impl Needs {
             },
             "missing" => Self {
                 missing: true,
+                ..Self::default()
+            },
+            "auth_age_s" => Self {
+                auth_age: true,
                 ..Self::default()
             },
             _ => Self::default(), // small, and always there

@@ -21,6 +21,7 @@ const ENTRIES_MAX: usize = 2_048;
 pub(super) struct Memo {
     pub(super) assessments: Cache<Facts, Arc<Assessment>>,
     pub(super) arrivals: Cache<ArrivalKey, Verdict>,
+    pub(super) requests: Cache<RequestKey, Verdict>,
     pub(super) scopes: Cache<ScopeKey, Verdict>,
 }
 
@@ -29,6 +30,7 @@ impl Memo {
         Self {
             assessments: Cache::new(ENTRIES_MAX),
             arrivals: Cache::new(ENTRIES_MAX),
+            requests: Cache::new(ENTRIES_MAX),
             scopes: Cache::new(ENTRIES_MAX),
         }
     }
@@ -72,6 +74,48 @@ impl From<ArrivalAsk<'_>> for ArrivalKey {
 impl Equivalent<ArrivalKey> for ArrivalAsk<'_> {
     fn equivalent(&self, key: &ArrivalKey) -> bool {
         (self.action, self.trust, self.risk) == (key.action, key.trust, key.risk)
+            && *self.facts == key.facts
+    }
+}
+
+/// Everything that a verdict on a person's request depends on, where no policy looks at the age of
+/// the sign-in; borrowed for the look-up.
+#[derive(Clone, Copy, Hash)]
+pub(super) struct RequestAsk<'a> {
+    pub(super) person: (&'a str, &'a [String]),
+    pub(super) resource: &'a str,
+    pub(super) trust: Trust,
+    pub(super) risk: Risk,
+    pub(super) facts: &'a Facts,
+}
+
+/// The same, owned. Its fields hash as [`RequestAsk`]'s do, in that order.
+#[derive(Eq, Hash, PartialEq)]
+pub(super) struct RequestKey {
+    person: (String, Vec<String>),
+    resource: String,
+    trust: Trust,
+    risk: Risk,
+    facts: Facts,
+}
+
+impl From<RequestAsk<'_>> for RequestKey {
+    fn from(ask: RequestAsk<'_>) -> Self {
+        Self {
+            person: (ask.person.0.to_owned(), ask.person.1.to_vec()),
+            resource: ask.resource.to_owned(),
+            trust: ask.trust,
+            risk: ask.risk,
+            facts: ask.facts.clone(),
+        }
+    }
+}
+
+impl Equivalent<RequestKey> for RequestAsk<'_> {
+    fn equivalent(&self, key: &RequestKey) -> bool {
+        self.person == (key.person.0.as_str(), key.person.1.as_slice())
+            && self.resource == key.resource
+            && (self.trust, self.risk) == (key.trust, key.risk)
             && *self.facts == key.facts
     }
 }

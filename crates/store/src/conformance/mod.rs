@@ -73,7 +73,8 @@ macro_rules! store_conformance_suite {
             }
             changes {
                 hot_rows_are_not_counted,
-                what_ends_or_changes_something_is_counted,
+                what_changes_somebody_is_counted,
+                what_ends_something_is_counted,
             }
             clients {
                 a_block_outlasts_a_later_removal,
