@@ -1,13 +1,17 @@
 //! Passwords: Argon2id with the parameters of the OWASP cheat sheet (19 MiB, two passes), two at a
-//! time, so that sign-ins never starve tokens.
+//! time, so that sign-ins never starve tokens. They are computed on two threads of their own: on
+//! any of a runtime's threads each would leave its 19 MiB with the allocator's part of that thread.
 
-use std::sync::LazyLock;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, mpsc},
+};
 
 use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
 };
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::sync::{Semaphore, oneshot};
 use vestibule_protocol::secret::Secret;
 
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -30,9 +34,12 @@ pub(crate) struct HashFailed;
 /// Hashes with a bound on how many at once.
 #[derive(Debug)]
 pub(crate) struct PasswordPool {
-    computing: Semaphore,
+    /// To the threads, which start with the first password.
+    threads: OnceLock<mpsc::Sender<Work>>,
     line: Semaphore,
 }
+
+type Work = Box<dyn FnOnce() + Send>;
 
 /// Too many sign-ins wait already.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -64,9 +71,23 @@ fn verify_now(password: &str, hash: &str) -> bool {
 impl PasswordPool {
     pub(crate) fn new() -> Self {
         Self {
-            computing: Semaphore::new(AT_ONCE),
+            threads: OnceLock::new(),
             line: Semaphore::new(IN_LINE),
         }
+    }
+
+    /// Compute on one of the threads; `None` if that failed.
+    async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        let work = Box::new(move || {
+            // Nobody waits any more: nothing to tell.
+            let _ = answer.send(work());
+        });
+        self.threads.get_or_init(start).send(work).ok()?;
+        answered.await.ok()
     }
 
     /// Hash a new password; the salt is 128 random bits.
@@ -75,9 +96,8 @@ impl PasswordPool {
         password: Secret<String>,
         salt: [u8; 16],
     ) -> Result<String, HashFailed> {
-        let _slot = self.computing.acquire().await.map_err(|_| HashFailed)?;
-        let hashed = spawn_blocking(move || hash_now(password.expose(), salt)).await;
-        hashed.ok().flatten().ok_or(HashFailed)
+        let hashed = self.compute(move || hash_now(password.expose(), salt));
+        hashed.await.flatten().ok_or(HashFailed)
     }
 
     /// Compare; without a hash it takes as long and is false.
@@ -87,13 +107,41 @@ impl PasswordPool {
         hash: Option<String>,
     ) -> Result<bool, LineIsFull> {
         let _place = self.line.try_acquire().map_err(|_| LineIsFull)?;
-        let _slot = self.computing.acquire().await.map_err(|_| LineIsFull)?;
-        let verified = spawn_blocking(move || {
+        let verified = self.compute(move || {
             let right = verify_now(password.expose(), hash.as_deref().unwrap_or(&NOBODY));
             right && hash.is_some()
         });
         Ok(verified.await.unwrap_or(false))
     }
+}
+
+/// The threads, which end with the pool. One that cannot be started leaves the work to the others;
+/// with none of them each password is wrong.
+fn start() -> mpsc::Sender<Work> {
+    let (sender, receiver) = mpsc::channel::<Work>();
+    let receiver = Arc::new(Mutex::new(receiver));
+    for _ in 0..AT_ONCE {
+        let receiver = Arc::clone(&receiver);
+        let started = std::thread::Builder::new()
+            .name("password".to_owned())
+            .spawn(move || {
+                let next = || {
+                    receiver
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .recv()
+                };
+                while let Ok(work) = next() {
+                    if catch_unwind(AssertUnwindSafe(work)).is_err() {
+                        tracing::error!("a password could not be computed");
+                    }
+                }
+            });
+        if let Err(failure) = started {
+            tracing::error!(%failure, "a thread for passwords could not be started");
+        }
+    }
+    sender
 }
 
 /// What a new password must be.

@@ -29,6 +29,7 @@ use super::{
     compile::PolicyProblem,
     inspect::Needs,
     memo::{ArrivalAsk, ArrivalKey, Memo, RequestAsk, RequestKey, ScopeAsk, ScopeKey},
+    seen::seen,
     terms::{self, TermError},
 };
 use crate::{
@@ -164,13 +165,12 @@ impl Policies {
 
     /// Phases 1 and 2: which flags fire, and what they make of the standing.
     pub fn assess(&self, facts: &Facts) -> Arc<Assessment> {
-        if let Some(known) = self.memo.assessments.get(facts) {
+        let seen = self.sets.seen(Action::Flag, facts);
+        if let Some(known) = self.memo.assessments.get(&seen) {
             return known;
         }
-        let assessment = Arc::new(self.sets.assess(facts));
-        self.memo
-            .assessments
-            .insert(facts.clone(), Arc::clone(&assessment));
+        let assessment = Arc::new(self.sets.assess(&seen));
+        self.memo.assessments.insert(seen, Arc::clone(&assessment));
         assessment
     }
 
@@ -200,16 +200,17 @@ impl Policies {
             return blocked(assessment);
         }
         let action = arrival.action();
+        let seen = self.sets.seen(action, facts);
         let ask = ArrivalAsk {
             action,
             trust: assessment.trust,
             risk: assessment.risk,
-            facts,
+            facts: &seen,
         };
         if let Some(known) = self.memo.arrivals.get(&ask) {
             return known;
         }
-        let verdict = self.sets.admits(action, facts, assessment);
+        let verdict = self.sets.admits(action, &seen, assessment);
         self.memo
             .arrivals
             .insert(ArrivalKey::from(ask), verdict.clone());
@@ -227,21 +228,22 @@ impl Policies {
         assessment: &Assessment,
         auth_age_s: u64,
     ) -> Verdict {
+        let set = self.sets.by_action.get(&Action::Authorize);
+        if set.is_none_or(|set| set.needs.auth_age) {
+            return self.authorizes_anew(person, resource, facts, assessment, auth_age_s);
+        }
+        let seen = self.sets.seen(Action::Authorize, facts);
         let ask = RequestAsk {
             person: (person.id, person.groups),
             resource,
             trust: assessment.trust,
             risk: assessment.risk,
-            facts,
+            facts: &seen,
         };
-        let set = self.sets.by_action.get(&Action::Authorize);
-        if set.is_none_or(|set| set.needs.auth_age) {
-            return self.authorizes_anew(person, resource, facts, assessment, auth_age_s);
-        }
         if let Some(known) = self.memo.requests.get(&ask) {
             return known;
         }
-        let verdict = self.authorizes_anew(person, resource, facts, assessment, auth_age_s);
+        let verdict = self.authorizes_anew(person, resource, &seen, assessment, auth_age_s);
         self.memo
             .requests
             .insert(RequestKey::from(ask), verdict.clone());
@@ -422,6 +424,14 @@ impl Sets {
             by_action,
             rules: rules.collect(),
         })
+    }
+
+    /// What the policies of an action look at.
+    fn seen(&self, action: Action, facts: &Facts) -> Facts {
+        match self.by_action.get(&action) {
+            Some(set) => seen(facts, &set.needs),
+            None => facts.clone(),
+        }
     }
 
     /// Phases 1 and 2, computed.

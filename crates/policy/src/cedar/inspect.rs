@@ -101,7 +101,7 @@ impl Needs {
     }
 
     /// `context.record.field`.
-    fn field(record: &str, field: &str) -> Self {
+    pub(super) fn field(record: &str, field: &str) -> Self {
         let named = Fields {
             all: false,
             named: BTreeSet::from([field.to_owned()]),

@@ -19,6 +19,7 @@ mod corpus;
 mod evaluate;
 mod inspect;
 mod memo;
+mod seen;
 mod source;
 mod terms;
 #[cfg(test)]
