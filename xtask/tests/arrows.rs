@@ -33,6 +33,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("vestibule-store", &["vestibule-protocol"]),
     (
+        "vestibule-store-postgres",
+        &["vestibule-protocol", "vestibule-store"],
+    ),
+    (
         "vestibule-store-sqlite",
         &["vestibule-protocol", "vestibule-store"],
     ),
@@ -56,9 +60,11 @@ const WALLS: &[(&str, &[&str])] = &[
     ("hickory-resolver", &["vestibule-fetch"]),
     ("cedar-policy", &["vestibule-policy"]),
     ("jsonwebtoken", &["vestibule-jwt"]),
+    ("deadpool-postgres", &["vestibule-store-postgres"]),
     ("rusqlite", &["vestibule-store-sqlite"]),
+    ("tokio-postgres", &["vestibule-store-postgres"]),
 ];
-/// Tests of these may use the in-memory store and what it takes to put an engine together.
+/// Tests of these may use a store and what it takes to put an engine together.
 const TESTS_WITH_A_STORE: &[&str] = &["vestibule-engine", "vestibule-server"];
 
 #[test]
@@ -83,7 +89,7 @@ fn crates_depend_only_along_the_drawn_arrows() {
         for dependency in package.dependencies.iter().filter(|d| d.path.is_some()) {
             let to = dependency.name.as_str();
             let in_tests = dependency.kind == cargo_metadata::DependencyKind::Development
-                && TESTS_WITH_A_STORE.contains(&name);
+                && (TESTS_WITH_A_STORE.contains(&name) || to == name);
             assert!(
                 drawn.contains(&to) || in_tests,
                 "undrawn arrow: {name} -> {to}"
