@@ -54,7 +54,7 @@ wait "$server"
 pub struct Setup {
     /// Listen on a free port of 127.0.0.1 too; there passwords are asked for.
     pub tcp: bool,
-    /// Certificate and key (PEM) for TLS.
+    /// Certificate and key (PEM) for TLS; then the port answers no other way.
     pub tls: Option<(String, String)>,
     /// Lines of `postgresql.conf`.
     pub lines: Vec<String>,
@@ -84,6 +84,29 @@ impl Database {
         &self.url
     }
 
+    /// Run a statement as the superuser.
+    ///
+    /// # Panics
+    /// If it fails.
+    #[expect(clippy::expect_used, reason = "for tests")]
+    pub async fn run(&self, statement: &str) {
+        let client = connect(&self.url).await.expect("a connection");
+        let ran = client.batch_execute(statement).await;
+        ran.expect("the statement is right");
+    }
+
+    /// Run a statement in a transaction that stays open until the value is dropped.
+    ///
+    /// # Panics
+    /// If it fails.
+    #[expect(clippy::expect_used, reason = "for tests")]
+    pub async fn hold(&self, statement: &str) -> Held {
+        let client = connect(&self.url).await.expect("a connection");
+        let held = client.batch_execute(&format!("BEGIN; {statement}")).await;
+        held.expect("the statement is right");
+        Held { _client: client }
+    }
+
     /// Open a store on it.
     ///
     /// # Panics
@@ -91,6 +114,12 @@ impl Database {
     pub async fn open(&self) -> PostgresStore {
         open(&self.url).await
     }
+}
+
+/// A transaction of somebody else.
+#[derive(Debug)]
+pub struct Held {
+    _client: Client,
 }
 
 impl Drop for Database {
@@ -451,6 +480,9 @@ fn make(
             write_private(&data.join(name), text).map_err(failed)?;
             give(&data.join(name)).map_err(failed)?;
         }
+        let rules = data.join("pg_hba.conf");
+        let text = fs::read_to_string(&rules).map_err(failed)?;
+        fs::write(&rules, text.replace("\nhost ", "\nhostssl ")).map_err(failed)?;
     }
     for line in &setup.lines {
         // Writing to a String cannot fail.
