@@ -6,7 +6,7 @@ mod catalogue;
 mod check_config;
 mod demo;
 mod keys;
-mod migrate;
+mod migrate_clients;
 mod policy;
 mod serve;
 mod settings;
@@ -74,7 +74,7 @@ enum Command {
     /// List keys, and rotate them while the hub runs
     Keys(keys::KeysCommand),
     /// Move people from a vendor's registered clones to its one document client
-    MigrateClients(migrate::MigrateCommand),
+    MigrateClients(migrate_clients::MigrateCommand),
     /// The policies that judge clients: read, check, test, try, change
     Policy(policy::PolicyCommand),
     /// Credentials for resource servers that introspect tokens
