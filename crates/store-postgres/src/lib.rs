@@ -11,6 +11,7 @@
 //! ask for the heads each second ([`versions`]).
 
 mod approvals;
+mod arriving;
 mod audit;
 mod clients;
 mod connect;
@@ -37,5 +38,6 @@ mod users;
 mod verifications;
 mod versions;
 
+pub use arriving::Arriving;
 pub use connect::{PostgresUrl, UrlError};
-pub use open::{PostgresOptions, PostgresStore};
+pub use open::{PostgresOptions, PostgresStore, peek_issuer};

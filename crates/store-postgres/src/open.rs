@@ -71,11 +71,6 @@ impl PostgresStore {
         })
     }
 
-    /// End all connections. Verbs that run finish, later ones are refused.
-    pub fn close(&self) {
-        self.pool.close();
-    }
-
     /// A turn for work that nobody waits for; busy if there is none soon.
     pub(crate) async fn turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>> {
         tokio::time::timeout(self.wait, self.later.acquire())
@@ -84,6 +79,26 @@ impl PostgresStore {
             .and_then(Result::ok)
             .ok_or(StoreError::Busy)
     }
+}
+
+/// The issuer that the data of a database belongs to; none before the first start. Reads only: a
+/// database of an older release is not brought up to date by looking at it.
+pub async fn peek_issuer(url: &PostgresUrl) -> Result<Option<String>> {
+    let connect = PostgresOptions::default().connect;
+    let client = connect::first(url, url.tls()?, connect).await?;
+    let failed = |failure| StoreError::from(rows::Failure::Sql(failure));
+    let there = client
+        .query_one("SELECT to_regclass('heads') IS NOT NULL", &[])
+        .await
+        .map_err(failed)?;
+    if !there.try_get::<_, bool>(0).map_err(failed)? {
+        return Ok(None);
+    }
+    let kept = client
+        .query_opt("SELECT document FROM heads WHERE name = 'issuer'", &[])
+        .await
+        .map_err(failed)?;
+    kept.map(|row| row.try_get(0)).transpose().map_err(failed)
 }
 
 /// What has expired, and by which column. A row here decides no answer any more.
@@ -165,5 +180,9 @@ impl Store for PostgresStore {
             })
             .await?;
         Ok(version.unwrap_or(0))
+    }
+
+    async fn close(&self) {
+        self.pool.close();
     }
 }

@@ -63,7 +63,7 @@ impl Patience {
 /// What each session is told when it opens.
 pub(crate) const SESSION: &str = "-c lock_timeout=5000 -c statement_timeout=10000 \
      -c idle_in_transaction_session_timeout=30000 \
-     -c default_transaction_isolation=read\\ committed -c default_transaction_read_only=off";
+     -c default_transaction_isolation=read\\ committed";
 
 impl PostgresStore {
     async fn lend(&self) -> Result<Object> {

@@ -22,6 +22,7 @@ use std::{
 
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, NoTls};
+use vestibule_store::Store as _;
 
 use crate::{PostgresOptions, PostgresStore, PostgresUrl};
 
@@ -105,6 +106,45 @@ impl Database {
         let held = client.batch_execute(&format!("BEGIN; {statement}")).await;
         held.expect("the statement is right");
         Held { _client: client }
+    }
+
+    /// Every byte of every row, as it was written.
+    ///
+    /// # Panics
+    /// If it cannot be read.
+    #[expect(clippy::expect_used, reason = "for tests")]
+    pub async fn bytes(&self) -> Vec<u8> {
+        use futures_util::TryStreamExt as _;
+        let client = connect(&self.url).await.expect("a connection");
+        let names = "SELECT relname::text FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace \
+                     WHERE relkind = 'r' AND nspname = 'public' ORDER BY relname";
+        let mut bytes = Vec::new();
+        for row in client.query(names, &[]).await.expect("the tables") {
+            let copy = format!("COPY {} TO STDOUT (FORMAT binary)", row.get::<_, String>(0));
+            let stream = client.copy_out(copy.as_str()).await.expect("a table");
+            let parts: Vec<_> = stream.try_collect().await.expect("its rows");
+            bytes.extend(parts.concat());
+        }
+        bytes
+    }
+
+    /// Let nobody write any more; whoever is connected has to come again.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub async fn make_read_only(&self) {
+        let name = &self.name;
+        self.run(&format!(
+            "ALTER DATABASE {name} SET default_transaction_read_only = on"
+        ))
+        .await;
+        self.run(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity \
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        .await;
+        // The other side takes notice.
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 
     /// Open a store on it.
@@ -323,7 +363,7 @@ impl Cluster {
                 let name = fresh_name("template");
                 self.run("postgres", &format!("CREATE DATABASE {name}"))
                     .await;
-                open(&self.url(&name)).await.close();
+                open(&self.url(&name)).await.close().await;
                 name
             })
             .await;

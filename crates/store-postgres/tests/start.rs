@@ -44,7 +44,7 @@ async fn nodes_that_start_at_once_make_one_schema() {
 }
 
 async fn change(database: &throw_away::Database, statement: &str) {
-    open(database.url()).await.unwrap().close();
+    open(database.url()).await.unwrap().close().await;
     database.run(statement).await;
 }
 

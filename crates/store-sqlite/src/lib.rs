@@ -16,6 +16,7 @@ mod documents;
 mod grants;
 mod history;
 mod keys;
+mod leaving;
 mod migrations;
 mod open;
 mod place;
@@ -34,4 +35,5 @@ mod verifications;
 mod versions;
 mod writer;
 
+pub use leaving::Leaving;
 pub use open::{SqliteOptions, SqliteStore, peek_issuer};

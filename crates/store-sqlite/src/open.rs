@@ -62,11 +62,6 @@ impl SqliteStore {
         let writer = Writer::start(connection, mover, options.queue_max)?;
         Ok(Self { writer, readers })
     }
-
-    /// Answer what waits, move the write-ahead log into the file, and end the writer.
-    pub async fn close(&self) {
-        self.writer.close().await;
-    }
 }
 
 /// The issuer that the data of a file belongs to; none without a file or before the first start.
@@ -246,5 +241,10 @@ impl Store for SqliteStore {
             Ok(u64::try_from(version).unwrap_or_default())
         };
         self.writer.run_hot(read, |_| false).await
+    }
+
+    /// Moves the write-ahead log into the file, too.
+    async fn close(&self) {
+        self.writer.close().await;
     }
 }

@@ -39,6 +39,7 @@ mod error;
 pub mod grants;
 pub mod history;
 pub mod keys;
+pub mod moving;
 pub mod reports;
 pub mod sessions;
 pub mod settings;
@@ -120,7 +121,11 @@ pub trait Store:
     ///   read is worth remembering under load.
     fn changes(&self) -> u64;
 
-    /// A number that moves when another process changed the database, so that caches can be
-    /// dropped (`PRAGMA data_version`).
+    /// A number that moves when another process changed what a node may hold in memory, so that
+    /// caches can be dropped: everything (SQLite's `PRAGMA data_version`), or what [`VersionStore::heads`]
+    /// counts.
     async fn outside_version(&self) -> Result<u64>;
+
+    /// Answer what waits, bring the database into order, and end; later verbs fail.
+    async fn close(&self);
 }

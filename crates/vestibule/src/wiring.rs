@@ -1,6 +1,7 @@
 //! Puts the parts together: the only file that names concrete types.
 
 use std::{
+    fmt,
     fs::{self, OpenOptions},
     io::{self, Write as _},
     path::{Path, PathBuf},
@@ -16,8 +17,9 @@ use vestibule_engine::{
 use vestibule_fetch::{FetchSettings, FetchSetupError, Fetcher};
 use vestibule_protocol::time::Timestamp;
 use vestibule_seal::wrap::MasterKey;
-use vestibule_store::StoreError;
-use vestibule_store_sqlite::{SqliteOptions, SqliteStore};
+use vestibule_store::{Store, StoreError, moving::Table};
+use vestibule_store_postgres::{Arriving, PostgresOptions, PostgresStore, PostgresUrl};
+use vestibule_store_sqlite::{Leaving, SqliteOptions, SqliteStore};
 
 use crate::config::{Checked, HookSettings};
 
@@ -27,12 +29,20 @@ const CODE_REPLAY_GRACE: Duration = Duration::from_secs(5);
 /// The hub could not be put together.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WiringError {
-    #[error("the database {path} cannot be used", path = .path.display())]
+    #[error("the database {place} cannot be used")]
     Database {
-        path: PathBuf,
+        place: String,
         #[source]
         source: StoreError,
     },
+    #[error("{0} is open in another process: stop the hub (and its commands) first")]
+    Open(Place),
+    #[error("the data is in {0} already; only SQLite can be left")]
+    NotSqlite(Place),
+    #[error("data is moved to a URL that begins with `postgres://`")]
+    NotPostgres,
+    #[error("the new database cannot be used")]
+    Destination(#[source] StoreError),
     #[error("the outbound connection guard could not be set up")]
     Fetch(#[from] FetchSetupError),
     #[error("{what} {path} cannot be used", path = .path.display())]
@@ -81,36 +91,151 @@ impl Entropy for SystemEntropy {
     }
 }
 
+/// Where the data is.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// In a PostgreSQL database, with so many connections of this node at most.
+    Postgres {
+        url: Box<PostgresUrl>,
+        connections: usize,
+    },
+    /// In this file.
+    Sqlite(PathBuf),
+}
+
+impl Place {
+    /// From a URL; a file is relative to the data folder.
+    pub(crate) fn parse(url: &str, data_dir: &Path, connections: usize) -> Result<Self, String> {
+        if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            let url = PostgresUrl::parse(url).map_err(|failure| failure.to_string())?;
+            return Ok(Self::Postgres {
+                url: Box::new(url),
+                connections,
+            });
+        }
+        match url.strip_prefix("sqlite:") {
+            Some(path) if !path.is_empty() => Ok(Self::Sqlite(data_dir.join(path))),
+            // Not repeated: there may be a password in it.
+            _ => {
+                Err("`sqlite:` and a path, or `postgres://user:password@host/database`".to_owned())
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Arc<dyn Store>, StoreError> {
+        Ok(match self {
+            Self::Postgres { url, connections } => {
+                let options = PostgresOptions {
+                    connections: *connections,
+                    ..PostgresOptions::default()
+                };
+                Arc::new(PostgresStore::open(url, options).await?)
+            }
+            Self::Sqlite(path) => Arc::new(SqliteStore::open(path, SqliteOptions::default())?),
+        })
+    }
+}
+
+/// Without a password.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Postgres { url, .. } => url.fmt(f),
+            Self::Sqlite(path) => path.display().fmt(f),
+        }
+    }
+}
+
 /// A running hub, without its listener.
 pub(crate) struct Hub {
     pub(crate) engine: Arc<Engine>,
-    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) store: Arc<dyn Store>,
 }
 
 /// Take the configured issuer over for the data folder, whatever it was before (MCP-07). Returns
 /// the old one if it was another.
 pub(crate) async fn accept_issuer(config: &Checked) -> Result<Option<String>, WiringError> {
     make_folder(&config.data_dir)?;
-    let store = open_database(config)?;
-    let replaced = vestibule_engine::accept_issuer(&store, &config.issuer, SystemClock.now()).await;
+    let store = open_database(config).await?;
+    let replaced =
+        vestibule_engine::accept_issuer(&*store, &config.issuer, SystemClock.now()).await;
     store.close().await;
     replaced.map_err(|source| database_error(config, source))
 }
 
 /// The issuer that the data folder belongs to, if there is one yet; changes nothing.
-pub(crate) fn kept_issuer(config: &Checked) -> Result<Option<String>, WiringError> {
-    vestibule_store_sqlite::peek_issuer(&config.database)
-        .map_err(|source| database_error(config, source))
+pub(crate) async fn kept_issuer(config: &Checked) -> Result<Option<String>, WiringError> {
+    let kept = match &config.database {
+        Place::Postgres { url, .. } => vestibule_store_postgres::peek_issuer(url).await,
+        Place::Sqlite(path) => vestibule_store_sqlite::peek_issuer(path),
+    };
+    kept.map_err(|source| database_error(config, source))
 }
 
-fn open_database(config: &Checked) -> Result<SqliteStore, WiringError> {
-    SqliteStore::open(&config.database, SqliteOptions::default())
-        .map_err(|source| database_error(config, source))
+async fn open_database(config: &Checked) -> Result<Arc<dyn Store>, WiringError> {
+    let opened = config.database.open().await;
+    opened.map_err(|source| database_error(config, source))
+}
+
+/// Copy all data of a hub that is not running to an empty PostgreSQL database, and tell of each
+/// table. Returns the number of rows; they all arrived, or none is there.
+pub(crate) async fn move_data(
+    config: &Checked,
+    to: &Place,
+    mut told: impl FnMut(&Table),
+) -> Result<u64, WiringError> {
+    let Place::Sqlite(path) = &config.database else {
+        return Err(WiringError::NotSqlite(config.database.clone()));
+    };
+    let Place::Postgres { url, .. } = to else {
+        return Err(WiringError::NotPostgres);
+    };
+    let leaving = Leaving::open(path).map_err(|failure| match failure {
+        StoreError::Busy => WiringError::Open(config.database.clone()),
+        source => database_error(config, source),
+    })?;
+    let mut arriving = Arriving::begin(url)
+        .await
+        .map_err(WiringError::Destination)?;
+    let tables = leaving.tables().to_vec();
+    arriving.fits(&tables).map_err(WiringError::Destination)?;
+    let (give, mut take) = tokio::sync::mpsc::channel(4);
+    let read = tokio::task::spawn_blocking({
+        let tables = tables.clone();
+        move || -> Result<Leaving, StoreError> {
+            for (n, table) in tables.iter().enumerate() {
+                leaving.rows(table, |batch| {
+                    let given = give.blocking_send((n, batch));
+                    // Whoever takes has failed, and says why.
+                    given.map_err(|_| StoreError::Failed("the move was given up".to_owned()))
+                })?;
+            }
+            Ok(leaving)
+        }
+    });
+    let mut at = 0;
+    while let Some((n, batch)) = take.recv().await {
+        tables.get(at..n).into_iter().flatten().for_each(&mut told);
+        at = n;
+        if let Some(table) = tables.get(n) {
+            let put = arriving.put(table, &batch).await;
+            put.map_err(WiringError::Destination)?;
+        }
+    }
+    // Nobody opens the file before all of it has arrived.
+    let leaving = read
+        .await
+        .unwrap_or_else(|failure| Err(StoreError::Failed(failure.to_string())))
+        .map_err(|source| database_error(config, source))?;
+    tables.get(at..).into_iter().flatten().for_each(told);
+    let moved = arriving.finish(&tables).await;
+    drop(leaving);
+    moved.map_err(WiringError::Destination)
 }
 
 fn database_error(config: &Checked, source: StoreError) -> WiringError {
     WiringError::Database {
-        path: config.database.clone(),
+        place: config.database.to_string(),
         source,
     }
 }
@@ -134,7 +259,7 @@ async fn put_together(
 ) -> Result<Hub, WiringError> {
     make_folder(&config.data_dir)?;
     let master_key = master_key(&config.master_key_file)?;
-    let store = Arc::new(open_database(config)?);
+    let store = open_database(config).await?;
     let fetcher = Arc::new(Fetcher::new(fetch_settings(config)?)?);
     let documents = Resolver::new(
         Arc::clone(&fetcher),

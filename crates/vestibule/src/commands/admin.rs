@@ -6,7 +6,6 @@ use std::{process::ExitCode, time::Duration};
 use clap::{Args, Subcommand};
 use vestibule_engine::{NewCredentials, NewInitialToken};
 use vestibule_protocol::{resource_indicator::ResourceUri, scope::ScopeSet};
-use vestibule_store::{ClientStore as _, SettingsStore as _};
 
 use super::{
     ConfigArgs, Failure, actor, with_hub,

@@ -4,10 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use vestibule_store::{
-    ApprovalStore as _,
-    approvals::{ApprovalId, ApprovalPhase, ApprovalRow, Decision},
-};
+use vestibule_store::approvals::{ApprovalId, ApprovalPhase, ApprovalRow, Decision};
 
 use super::{
     ADMIN, ConfigArgs, Failure,

@@ -23,7 +23,7 @@ pub(crate) struct CheckConfig {
 }
 
 impl CheckConfig {
-    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+    pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         if self.reference {
             print!("{}", reference::markdown());
             return Ok(ExitCode::SUCCESS);
@@ -36,7 +36,7 @@ impl CheckConfig {
         }
         println!("  issuer     {}", checked.issuer.as_str());
         println!("  listen     {}", checked.listen);
-        println!("  database   {}", checked.database.display());
+        println!("  database   {}", checked.database);
         println!(
             "  doors      DCR {}, CIMD {} (first values; `vestibule settings show` has today's)",
             checked.dcr.as_str(),
@@ -49,7 +49,7 @@ impl CheckConfig {
             println!("warning: {warning}");
         }
         let configured = checked.issuer.as_str();
-        match wiring::kept_issuer(&checked) {
+        match wiring::kept_issuer(&checked).await {
             Ok(Some(kept)) if kept != configured => {
                 let configured = configured.to_owned();
                 return Err(StartError::Issuer { kept, configured }.into());

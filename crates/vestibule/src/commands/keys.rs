@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::{Args, Subcommand};
 use vestibule_protocol::audit::Actor;
-use vestibule_store::{KeyStore as _, keys::StoredKey};
+use vestibule_store::keys::StoredKey;
 
 use super::{ConfigArgs, Failure, with_hub};
 use crate::wiring::{self, Hub};

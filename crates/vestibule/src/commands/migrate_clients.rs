@@ -12,10 +12,7 @@ use vestibule_policy::{
     signals::lookalike::NameKeys,
 };
 use vestibule_protocol::{redirect_uri::RedirectUri, trust::Door};
-use vestibule_store::{
-    SupersessionStore as _,
-    supersessions::{PREDECESSORS_MAX, SoftwareRow, SupersessionRow},
-};
+use vestibule_store::supersessions::{PREDECESSORS_MAX, SoftwareRow, SupersessionRow};
 
 use super::{
     ConfigArgs, Failure, actor,

@@ -6,6 +6,7 @@ mod catalogue;
 mod check_config;
 mod demo;
 mod keys;
+mod migrate;
 mod migrate_clients;
 mod policy;
 mod serve;
@@ -73,6 +74,8 @@ enum Command {
     InitialToken(admin::InitialTokenCommand),
     /// List keys, and rotate them while the hub runs
     Keys(keys::KeysCommand),
+    /// Move all data from SQLite to an empty PostgreSQL database
+    Migrate(migrate::Migrate),
     /// Move people from a vendor's registered clones to its one document client
     MigrateClients(migrate_clients::MigrateCommand),
     /// The policies that judge clients: read, check, test, try, change
@@ -96,11 +99,12 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Approvals(command) => on_runtime(command.run()),
         Command::Catalogue(command) => on_runtime(command.run()),
-        Command::CheckConfig(command) => command.run(),
+        Command::CheckConfig(command) => on_runtime(command.run()),
         Command::Client(command) => on_runtime(command.run()),
         Command::Demo(command) => on_runtime(command.run()),
         Command::InitialToken(command) => on_runtime(command.run()),
         Command::Keys(command) => on_runtime(command.run()),
+        Command::Migrate(command) => on_runtime(command.run()),
         Command::MigrateClients(command) => on_runtime(command.run()),
         Command::Policy(command) => on_runtime(command.run()),
         Command::Resource(command) => on_runtime(command.run()),

@@ -352,7 +352,6 @@ async fn print_diff(hub: &Hub, old: u64, new: u64) -> Result<(), Failure> {
 }
 
 async fn pretty(hub: &Hub, version: u64) -> Result<String, Failure> {
-    use vestibule_store::VersionStore as _;
     let text = hub.store.document_version(Document::Settings, version);
     let Some(text) = text.await? else {
         return Err(format!(

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use vestibule_store::UserStore as _;
 
 use super::{ConfigArgs, Failure, actor, secret_from_stdin, with_hub};
 use crate::wiring;

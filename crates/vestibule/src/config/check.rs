@@ -20,8 +20,8 @@ use vestibule_protocol::{
     trust::{CimdMode, DcrMode},
 };
 
-use super::{Config, Loaded, ScoreHook};
-use crate::signal_files::SignalPaths;
+use super::{Config, Database, Loaded, ScoreHook};
+use crate::{signal_files::SignalPaths, wiring::Place};
 
 /// Shortest secret of the score hook, in bytes.
 const HOOK_SECRET_BYTES_MIN: usize = 16;
@@ -55,7 +55,7 @@ pub(crate) struct Checked {
     pub(crate) listen: SocketAddr,
     pub(crate) data_dir: PathBuf,
     pub(crate) master_key_file: PathBuf,
-    pub(crate) database: PathBuf,
+    pub(crate) database: Place,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) dcr: DcrMode,
     pub(crate) cimd: CimdMode,
@@ -152,8 +152,7 @@ impl Checked {
             (None, Some(_)) => base.clone(),
             (None, None) => PathBuf::from("vestibule-data"),
         };
-        let database = database_path(&config.database.url, &data_dir);
-        let database = problems.take("database.url", database);
+        let database = problems.take("database", database(&config.database, base, &data_dir));
         let dcr = DcrMode::parse(&config.doors.dcr).ok_or("off, approval, token or open");
         let dcr = problems.take("doors.dcr", dcr);
         let cimd = CimdMode::parse(&config.doors.cimd).ok_or("off, listed or open");
@@ -247,14 +246,27 @@ impl Checked {
     }
 }
 
-fn database_path(url: &str, data_dir: &Path) -> Result<PathBuf, String> {
-    if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-        return Err("this release keeps its data in SQLite; PostgreSQL is not built in".to_owned());
+fn database(written: &Database, base: &Path, data_dir: &Path) -> Result<Place, String> {
+    if !(1..=1_000).contains(&written.connections) {
+        return Err("connections: 1 to 1000".to_owned());
     }
-    match url.strip_prefix("sqlite:") {
-        Some(path) if !path.is_empty() => Ok(data_dir.join(path)),
-        _ => Err(format!("`{url}` is not `sqlite:` and a path")),
+    let Some(file) = &written.url_file else {
+        return Place::parse(&written.url, data_dir, written.connections)
+            .map_err(|why| format!("url: {why}"));
+    };
+    if *written
+        != (Database {
+            url: Database::default().url,
+            ..written.clone()
+        })
+    {
+        return Err("`url` or `url_file`, not both".to_owned());
     }
+    let path = base.join(file);
+    let text = std::fs::read_to_string(&path)
+        .map_err(|failure| format!("url_file {}: {failure}", path.display()))?;
+    Place::parse(text.trim(), data_dir, written.connections)
+        .map_err(|why| format!("url_file {}: {why}", path.display()))
 }
 
 /// The hook, if one is configured and usable.
@@ -411,7 +423,12 @@ mod tests {
             ("issuer = \"https://hub.example\"\nlimits.enabled = false", "limits.enabled"),
             ("listen = \"nowhere\"", "listen"),
             ("doors.dcr = \"ajar\"", "doors.dcr"),
-            ("database.url = \"postgres://db\"", "SQLite"),
+            ("database.url = \"mysql://db\"", "database: url: `sqlite:`"),
+            ("database.url = \"postgres:///db\"", "names no host"),
+            ("database.url = \"postgres://u@db/x?sslmode=maybe\"", "sslmode"),
+            ("database.connections = 0", "1 to 1000"),
+            ("database = { url = \"postgres://u@db/x\", url_file = \"/dev/null\" }", "not both"),
+            ("database.url_file = \"gone\"", "url_file /srv/gone"),
             ("tokens.access_token_alg = \"none\"", "tokens.access_token_alg: `none`"),
             ("tokens.access_token_alg = \"HS256\"", "tokens.access_token_alg: `HS256`"),
             ("[[resources]]\nuri = \"https://a.example/m\"\nname = \"A\"\naccess_token_alg = \"PS256\"", "resources[0].access_token_alg"),

@@ -46,6 +46,8 @@ pub(crate) struct Http {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Database {
     pub(crate) url: String,
+    pub(crate) url_file: Option<PathBuf>,
+    pub(crate) connections: usize,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -168,6 +170,8 @@ impl Default for Database {
     fn default() -> Self {
         Self {
             url: "sqlite:vestibule.db".to_owned(),
+            url_file: None,
+            connections: 16,
         }
     }
 }

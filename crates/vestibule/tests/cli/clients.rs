@@ -1,5 +1,5 @@
 use vestibule_protocol::{audit::Event, trust::Door};
-use vestibule_store::{ApprovalStore as _, ClientStore as _, approvals::Ask};
+use vestibule_store::{ApprovalStore as _, ClientStore as _, Store as _, approvals::Ask};
 
 use crate::support::{Folder, audit, now, registered};
 

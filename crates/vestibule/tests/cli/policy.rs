@@ -7,7 +7,7 @@ use vestibule_protocol::{
     client_id::ClientKey,
     trust::{Door, RedirectShape, Risk, Standing, Trust, UserAgentKind},
 };
-use vestibule_store::{ClientStore as _, DecisionLog as _, decisions::DecisionRow};
+use vestibule_store::{ClientStore as _, DecisionLog as _, Store as _, decisions::DecisionRow};
 
 use crate::support::{Folder, audit, now, registered};
 
