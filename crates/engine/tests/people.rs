@@ -76,7 +76,7 @@ async fn each_sign_in_makes_a_new_session() {
     sign_in(old.ask(registered.client_id(), &[]).await);
     // GEN-16: the cookie's value is nowhere on disk.
     let cookie = visit.browser.session.unwrap();
-    let bytes = hub.stored_bytes();
+    let bytes = hub.stored_bytes().await;
     assert!(
         !bytes
             .windows(cookie.len())

@@ -492,7 +492,7 @@ async fn nothing_that_opens_a_door_is_stored() {
     let tokens = hub.redeem_with(&given, &more, None).await.unwrap();
     let refresh = tokens.refresh_token.unwrap();
     hub.refresh("backend", &refresh, &more).await.unwrap();
-    let bytes = hub.stored_bytes();
+    let bytes = hub.stored_bytes().await;
     let holds = |text: &str| {
         bytes
             .windows(text.len())

@@ -16,6 +16,7 @@
     reason = "what surprises a test should end it"
 )]
 
+pub mod database;
 pub mod fakes;
 pub mod geo;
 pub mod outside;
@@ -30,8 +31,8 @@ use std::{
     time::Duration,
 };
 
+use database::TestDatabase;
 pub use fakes::{FakeDocuments, FakeDomains, SeededEntropy, TestClock};
-use tempfile::TempDir;
 use vestibule_cimd::Documents;
 use vestibule_engine::{
     AccessTokenAlgs, Clock, Domains, Engine, EngineConfig, EngineParts, Problem, SCORE_DEADLINE,
@@ -59,7 +60,6 @@ use vestibule_store::{
     grants::{Approval, Approved, Code, Grant},
     users::User,
 };
-use vestibule_store_sqlite::{SqliteOptions, SqliteStore};
 
 /// The issuer of every test hub.
 pub const ISSUER: &str = "https://hub.example";
@@ -162,23 +162,17 @@ impl Builder {
 
     /// Start it.
     pub async fn start(self) -> Hub {
-        let folder = Arc::new(tempfile::tempdir().unwrap());
-        let file = folder.path().join("hub.db");
-        let store = SqliteStore::open(&file, SqliteOptions::default()).unwrap();
-        self.start_on(Arc::new(store), folder, 1).await
+        let database = TestDatabase::make().await;
+        self.start_on(Arc::new(database), 1).await
     }
 
-    /// Start a node on an existing store. `seed` makes its randomness its own.
-    pub async fn start_on(self, store: Arc<SqliteStore>, folder: Arc<TempDir>, seed: u64) -> Hub {
-        self.try_start_on(store, folder, seed).await.unwrap()
+    /// Start a node on an existing database. `seed` makes its randomness its own.
+    pub async fn start_on(self, database: Arc<TestDatabase>, seed: u64) -> Hub {
+        self.try_start_on(database, seed).await.unwrap()
     }
 
-    async fn try_start_on(
-        self,
-        store: Arc<SqliteStore>,
-        folder: Arc<TempDir>,
-        seed: u64,
-    ) -> Result<Hub, StartError> {
+    async fn try_start_on(self, database: Arc<TestDatabase>, seed: u64) -> Result<Hub, StartError> {
+        let store = database.open().await;
         let clock = Arc::new(TestClock(AtomicU64::new(START)));
         let documents = Arc::new(FakeDocuments::default());
         let domains = Arc::new(FakeDomains::default());
@@ -212,14 +206,13 @@ impl Builder {
         .await?;
         Ok(Hub {
             engine,
-            store: store.clone(),
+            store,
             clock,
             documents,
             domains,
             entropy,
             counter: AtomicU64::new(1),
-            sqlite: store,
-            folder,
+            database,
         })
     }
 }
@@ -252,8 +245,7 @@ pub struct Hub {
     pub domains: Arc<FakeDomains>,
     pub entropy: Arc<SeededEntropy>,
     counter: AtomicU64,
-    sqlite: Arc<SqliteStore>,
-    folder: Arc<TempDir>,
+    database: Arc<TestDatabase>,
 }
 
 /// A code and what it takes to redeem it.
@@ -388,9 +380,7 @@ impl Hub {
 
     /// Another node on the same store, at the same time of day.
     pub async fn second_node(&self) -> Self {
-        let node = Self::builder()
-            .start_on(self.sqlite.clone(), self.folder.clone(), 2)
-            .await;
+        let node = Self::builder().start_on(self.database.clone(), 2).await;
         node.clock
             .0
             .store(self.clock.0.load(Ordering::SeqCst), Ordering::SeqCst);
@@ -405,8 +395,7 @@ impl Hub {
 
     /// A node of another configuration on the same store.
     pub async fn node(&self, builder: Builder) -> Result<Self, StartError> {
-        let (store, folder) = (self.sqlite.clone(), self.folder.clone());
-        builder.try_start_on(store, folder, 3).await
+        builder.try_start_on(self.database.clone(), 3).await
     }
 
     /// Now.
@@ -425,18 +414,14 @@ impl Hub {
         self.clock.0.fetch_add(seconds, Ordering::SeqCst);
     }
 
-    /// End the store's writer: whatever has to be written fails from now on.
+    /// Whatever has to be written fails from now on.
     pub async fn break_store(&self) {
-        self.sqlite.close().await;
+        self.database.stop_writing().await;
     }
 
     /// Every byte that is on disk.
-    pub fn stored_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for entry in std::fs::read_dir(self.folder.path()).unwrap() {
-            bytes.extend(std::fs::read(entry.unwrap().path()).unwrap());
-        }
-        bytes
+    pub async fn stored_bytes(&self) -> Vec<u8> {
+        self.database.bytes().await
     }
 
     /// A trail entry for writes that a test makes itself.

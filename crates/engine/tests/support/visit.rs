@@ -229,11 +229,11 @@ impl Hub {
 
     /// What is on disk once the store has moved its journal into its file.
     pub async fn settled_bytes(&self) -> Vec<u8> {
-        let mut bytes = self.stored_bytes();
+        let mut bytes = self.stored_bytes().await;
         let mut quiet = 0;
         for _ in 0..60 {
             tokio::time::sleep(Duration::from_millis(150)).await;
-            let later = self.stored_bytes();
+            let later = self.stored_bytes().await;
             quiet = if later == bytes { quiet + 1 } else { 0 };
             if quiet == 10 {
                 break;

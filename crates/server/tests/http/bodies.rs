@@ -497,7 +497,7 @@ async fn a_client_look_up_that_fails_makes_nobody_unknown() {
     }
     let fetched = hub.documents.document_asks.load(Ordering::SeqCst);
     assert!(fetched > 0);
-    hub.hide_clients();
+    hub.hide_clients().await;
     for id in ids {
         for (what, answer) in ask_everywhere(&hub, id).await {
             let what = format!("{id} {what}");
@@ -525,7 +525,7 @@ async fn a_client_look_up_that_fails_makes_nobody_unknown() {
         asked, fetched,
         "a look-up that failed went on to a document"
     );
-    hub.show_clients();
+    hub.show_clients().await;
     let answer = hub
         .post_with("/introspect", &[("token", "unknown")], &basic)
         .await;

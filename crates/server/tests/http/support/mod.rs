@@ -1,6 +1,13 @@
 //! A hub behind its router, requests to it, and a browser that keeps cookies and fills in forms.
 
 mod browser;
+#[path = "../../../../engine/tests/support/database.rs"]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "the engine's tests use more of it, from several files"
+)]
+mod database;
 #[path = "../../../../engine/tests/support/fakes.rs"]
 #[expect(
     dead_code,
@@ -24,7 +31,6 @@ use axum::{
 };
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tower::ServiceExt as _;
 use vestibule_engine::{
     AccessTokenAlgs, Engine, EngineConfig, EngineParts, SettingsChange, SignalFiles,
@@ -44,10 +50,10 @@ use vestibule_protocol::{
 };
 use vestibule_seal::wrap::MasterKey;
 use vestibule_server::{App, HttpSettings, router};
-use vestibule_store::{AuditEntry, ClientStore as _, clients::StoredClient};
-use vestibule_store_sqlite::{SqliteOptions, SqliteStore};
+use vestibule_store::{AuditEntry, Store, clients::StoredClient};
 
 pub(crate) use browser::{Browser, Form, parameter};
+use database::TestDatabase;
 use fakes::{FakeDocuments, FakeDomains, SeededEntropy, TestClock};
 
 /// The issuer of most hubs.
@@ -74,9 +80,9 @@ pub(crate) struct Hub {
     pub(crate) settings: HttpSettings,
     clock: Arc<TestClock>,
     pub(crate) documents: Arc<FakeDocuments>,
-    store: Arc<SqliteStore>,
+    store: Arc<dyn Store>,
     host: String,
-    folder: TempDir,
+    database: TestDatabase,
 }
 
 /// An answer, read to its end.
@@ -149,9 +155,8 @@ impl Hub {
     }
 
     async fn start_with(issuer: &str, limits: bool, proxies: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("hub.db");
-        let store = Arc::new(SqliteStore::open(&file, SqliteOptions::default()).unwrap());
+        let database = TestDatabase::make().await;
+        let store = database.open().await;
         let documents = Arc::new(FakeDocuments::default());
         let clock = Arc::new(TestClock(AtomicU64::new(START)));
         let issuer = Issuer::parse(issuer).unwrap();
@@ -190,7 +195,7 @@ impl Hub {
             documents,
             store,
             host,
-            folder,
+            database,
         }
     }
 
@@ -337,24 +342,28 @@ impl Hub {
     }
 
     /// Take the table of clients away, as far as the store can see: each look-up fails.
-    pub(crate) fn hide_clients(&self) {
-        self.alter("ALTER TABLE clients RENAME TO hidden_clients");
+    pub(crate) async fn hide_clients(&self) {
+        self.alter("ALTER TABLE clients RENAME TO hidden_clients")
+            .await;
     }
 
     /// And bring it back.
-    pub(crate) fn show_clients(&self) {
-        self.alter("ALTER TABLE hidden_clients RENAME TO clients");
+    pub(crate) async fn show_clients(&self) {
+        self.alter("ALTER TABLE hidden_clients RENAME TO clients")
+            .await;
     }
 
-    fn alter(&self, sql: &str) {
-        let file = self.folder.path().join("hub.db");
-        let other = rusqlite::Connection::open(file).unwrap();
+    async fn alter(&self, sql: &str) {
+        if let TestDatabase::Postgres(database) = &self.database {
+            return database.run(sql).await;
+        }
+        let other = rusqlite::Connection::open(self.database.file().unwrap()).unwrap();
         other.execute_batch(sql).unwrap();
     }
 
-    /// End the store's writer: whatever has to be written fails from now on.
+    /// Whatever has to be written fails from now on.
     pub(crate) async fn break_store(&self) {
-        self.store.close().await;
+        self.database.stop_writing().await;
     }
 }
 
