@@ -16,8 +16,8 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  test            everything: format, lints, unit, engine, store, server tests, then the built
-                  binary with real clients and a real browser
+  test            everything: format, lints, unit, engine, store, server tests, engine and server
+                  again on PostgreSQL, then the built binary with real clients and a real browser
   test --fast     only what needs no Node, Python or browser
   setup           get the tools that the tests need, and stop
   bench           the benchmarks, one table (see docs/benchmarks.md)

@@ -49,7 +49,9 @@ pub(crate) fn program_with(
 pub(crate) fn test(fast: bool) -> Outcome {
     let cargo = |arguments: &[&str]| program("", "cargo", arguments);
     cargo(&["fmt", "--all", "--check"])?;
-    if !fast {
+    if fast {
+        tools::postgres()?;
+    } else {
         tools::set_up()?;
     }
     cargo(&[
@@ -69,6 +71,7 @@ pub(crate) fn test(fast: bool) -> Outcome {
         "vestibule-conformance",
         "--locked",
     ])?;
+    test_on_postgres()?;
     pages::check()?;
     if fast {
         println!("\nNot run (--fast): real clients, the browser, the black-box suite.");
@@ -91,6 +94,35 @@ pub(crate) fn test(fast: bool) -> Outcome {
         "pages",
     ])?;
     cargo(&["test", "-p", "vestibule-conformance", "--locked"])
+}
+
+/// The tests of engine and server once more, on PostgreSQL: the binaries that were just built, beside
+/// one cluster for all of them.
+fn test_on_postgres() -> Outcome {
+    let mut arguments: Vec<String> = ["cargo", "test", "--workspace", "--exclude"]
+        .map(str::to_owned)
+        .to_vec();
+    arguments.extend(["vestibule-conformance", "--locked", "--test", "http"].map(str::to_owned));
+    let folder = root().join("crates/engine/tests");
+    let files =
+        std::fs::read_dir(&folder).map_err(|failure| format!("{}: {failure}", folder.display()))?;
+    let mut names: Vec<String> = files
+        .filter_map(Result::ok)
+        .filter_map(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            name.strip_suffix(".rs").map(str::to_owned)
+        })
+        // It is on PostgreSQL anyway.
+        .filter(|name| name != "two_nodes")
+        .collect();
+    names.sort();
+    for name in names {
+        arguments.extend(["--test".to_owned(), name]);
+    }
+    let runner = target().join("debug/examples/with_cluster");
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let store = [("VESTIBULE_TEST_STORE", "postgres")];
+    program_with("", &runner.to_string_lossy(), &words, &store)
 }
 
 /// Benchmarks. Only the table needs what the hub is compared with.

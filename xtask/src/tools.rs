@@ -1,5 +1,5 @@
-//! What the tests need beside Rust: Node 20, Python 3.11, Chromium, and the packages of the real
-//! clients. Present things are left alone; missing ones are installed where this process may.
+//! What the tests need beside Rust: PostgreSQL, Node 20, Python 3.11, Chromium, and the packages of
+//! the real clients. Present things are left alone; missing ones are installed where this process may.
 
 use std::{path::Path, process::Command};
 
@@ -7,6 +7,7 @@ use crate::run::{Outcome, program, program_with, root, target};
 
 /// Get everything.
 pub(crate) fn set_up() -> Outcome {
+    postgres()?;
     node()?;
     chromium()?;
     packages_of_node("conformance/js", &[])?;
@@ -57,27 +58,58 @@ fn node() -> Outcome {
     }
 }
 
+fn is_root_on_debian() -> bool {
+    answers("id", &["-u"]).as_deref() == Some("0") && Path::new("/etc/debian_version").exists()
+}
+
+/// The programs of a PostgreSQL server; the tests make clusters of their own with them.
+pub(crate) fn postgres() -> Outcome {
+    let below_debian = std::fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut versions| {
+        versions
+            .any(|version| version.is_ok_and(|version| version.path().join("bin/initdb").is_file()))
+    });
+    if below_debian || answers("initdb", &["--version"]).is_some() {
+        return Ok(());
+    }
+    if !is_root_on_debian() {
+        let how = "PostgreSQL 14 or newer is needed (`initdb`, `postgres`): \
+                   `sudo apt-get install postgresql`";
+        return Err(how.to_owned());
+    }
+    // The package would start a cluster for everybody, which nobody here needs.
+    let failed = |failure: std::io::Error| format!("/etc/postgresql-common: {failure}");
+    std::fs::create_dir_all("/etc/postgresql-common").map_err(failed)?;
+    let choice = Path::new("/etc/postgresql-common/createcluster.conf");
+    if !choice.exists() {
+        std::fs::write(choice, "create_main_cluster = false\n").map_err(failed)?;
+    }
+    install("postgresql")
+}
+
+fn install(package: &str) -> Outcome {
+    program("", "apt-get", &["update", "-qq"])?;
+    // The choice that was made above is no reason to ask.
+    let keep = "Dpkg::Options::=--force-confold";
+    let arguments = [
+        "install",
+        "-y",
+        "-qq",
+        "--no-install-recommends",
+        "-o",
+        keep,
+        package,
+    ];
+    program("", "apt-get", &arguments)
+}
+
 fn chromium() -> Outcome {
     if Path::new("/usr/bin/chromium").exists() {
         return Ok(());
     }
-    let root_on_debian =
-        answers("id", &["-u"]).as_deref() == Some("0") && Path::new("/etc/debian_version").exists();
-    if !root_on_debian {
+    if !is_root_on_debian() {
         return Err("/usr/bin/chromium is missing: `sudo apt-get install chromium`".to_owned());
     }
-    program("", "apt-get", &["update", "-qq"])?;
-    program(
-        "",
-        "apt-get",
-        &[
-            "install",
-            "-y",
-            "-qq",
-            "--no-install-recommends",
-            "chromium",
-        ],
-    )
+    install("chromium")
 }
 
 /// `npm ci`, unless the lock file is the one that was installed last.

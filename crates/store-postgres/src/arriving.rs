@@ -19,9 +19,22 @@ use crate::{PostgresOptions, PostgresUrl, connect, migrations, rows};
 /// Columns that have another name here, since theirs is a word of SQL.
 const RENAMED: [(&str, &str); 2] = [("only", "one"), ("user", "user_id")];
 
-fn here(column: &str) -> &str {
+/// Columns that say only where the other backend keeps a row; nothing else names them.
+const LEFT: [(&str, &str); 1] = [("families", "n")];
+
+/// What a column is called here, if it has a place.
+fn here<'a>(table: &str, column: &'a str) -> Option<&'a str> {
+    if LEFT.contains(&(table, column)) {
+        return None;
+    }
     let renamed = RENAMED.iter().find(|(theirs, _)| *theirs == column);
-    renamed.map_or(column, |(_, ours)| ours)
+    Some(renamed.map_or(column, |(_, ours)| ours))
+}
+
+/// The columns of a table that have a place.
+fn columns(table: &Table) -> Vec<&str> {
+    let names = table.columns.iter();
+    names.filter_map(|name| here(&table.name, name)).collect()
 }
 
 /// What was seen of a table's rows: as many, and the same in whatever order.
@@ -88,10 +101,7 @@ impl Arriving {
     pub fn fits(&self, tables: &[Table]) -> Result<()> {
         let theirs: BTreeMap<&str, BTreeSet<&str>> = tables
             .iter()
-            .map(|table| {
-                let columns = table.columns.iter().map(|column| here(column));
-                (table.name.as_str(), columns.collect())
-            })
+            .map(|table| (table.name.as_str(), columns(table).into_iter().collect()))
             .collect();
         let ours: BTreeMap<&str, BTreeSet<&str>> = self
             .places
@@ -112,22 +122,29 @@ impl Arriving {
 
     /// Take some rows of a table.
     pub async fn put(&mut self, table: &Table, batch: &[Row]) -> Result<()> {
-        let columns: Vec<&str> = table.columns.iter().map(|column| here(column)).collect();
+        let columns = columns(table);
         let place = self.places.get(&table.name);
-        let yes_or_no: Vec<bool> = columns
+        // For each cell: whether it has a place, and whether it says yes or no there.
+        let kinds: Vec<Option<bool>> = table
+            .columns
             .iter()
-            .map(|column| place.and_then(|place| place.get(*column)) == Some(&true))
+            .map(|column| {
+                let column = here(&table.name, column)?;
+                Some(place.and_then(|place| place.get(column)) == Some(&true))
+            })
             .collect();
         let seen = self.seen.entry(table.name.clone()).or_default();
         let mut lines = Vec::new();
         for row in batch {
             let start = lines.len();
-            for (n, (cell, yes_or_no)) in row.iter().zip(&yes_or_no).enumerate() {
-                if n > 0 {
+            for (cell, kind) in row.iter().zip(&kinds) {
+                if let Some(yes_or_no) = kind {
+                    write(&mut lines, cell, *yes_or_no);
                     lines.push(b'\t');
                 }
-                write(&mut lines, cell, *yes_or_no);
             }
+            // The last tab is one too many.
+            lines.pop();
             seen.line(lines.get(start..).unwrap_or_default());
             lines.push(b'\n');
         }
@@ -159,7 +176,7 @@ impl Arriving {
     }
 
     async fn read_back(&mut self, table: &Table) -> Result<Seen> {
-        let columns: Vec<&str> = table.columns.iter().map(|column| here(column)).collect();
+        let columns = columns(table);
         let copy = format!("COPY {} ({}) TO STDOUT", table.name, columns.join(", "));
         let stream = self.client.copy_out(copy.as_str()).await.map_err(failed)?;
         let mut stream = std::pin::pin!(stream);

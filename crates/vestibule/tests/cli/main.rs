@@ -8,6 +8,7 @@
 
 mod catalogue;
 mod clients;
+mod moving;
 mod policy;
 mod serving;
 mod settings;

@@ -85,6 +85,22 @@ impl Folder {
         }
     }
 
+    /// The same, with a line on its standard input.
+    pub(crate) fn run_with_input(&self, arguments: &[&str], line: &str) -> Ran {
+        let mut command = self.command(arguments);
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = piped.stderr(Stdio::piped()).spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        writeln!(input, "{line}").unwrap();
+        drop(input);
+        let output = child.wait_with_output().unwrap();
+        Ran {
+            right: output.status.success(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
     /// The database, beside the binary.
     pub(crate) fn store(&self) -> SqliteStore {
         SqliteStore::open(&self.path("vestibule.db"), SqliteOptions::default()).unwrap()
@@ -95,6 +111,23 @@ impl Folder {
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
+}
+
+/// An answer over HTTP.
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    head: String,
+    pub(crate) body: String,
+}
+
+impl Response {
+    /// All values of a header.
+    pub(crate) fn headers(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.head.lines().filter_map(move |line| {
+            let (found, value) = line.split_once(": ")?;
+            found.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
 }
 
 /// A hub that serves until it is dropped.
@@ -145,19 +178,34 @@ impl Serving {
         answer.unwrap_or_else(|| panic!("{method} {path}: {}", self.log()))
     }
 
+    /// With headers, each with its end of line.
+    pub(crate) fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> Response {
+        let answer = self.try_send(method, path, headers, body);
+        answer.unwrap_or_else(|| panic!("{method} {path}: {}", self.log()))
+    }
+
     fn try_request(&self, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
+        let json = "Content-Type: application/json\r\n";
+        let answer = self.try_send(method, path, json, body)?;
+        Some((answer.status, answer.body))
+    }
+
+    fn try_send(&self, method: &str, path: &str, headers: &str, body: &str) -> Option<Response> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
         let (host, length) = (&self.host, body.len());
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\
-             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+             {headers}Content-Length: {length}\r\n\r\n{body}"
         );
         stream.write_all(request.as_bytes()).ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
-        let status = answer.split(' ').nth(1)?.parse().ok()?;
-        let body = answer.split_once("\r\n\r\n")?.1.to_owned();
-        Some((status, body))
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        Some(Response {
+            status: head.split(' ').nth(1)?.parse().ok()?,
+            head: head.to_owned(),
+            body: body.to_owned(),
+        })
     }
 
     /// Register an app; its status.
