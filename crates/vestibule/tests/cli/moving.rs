@@ -60,7 +60,9 @@ impl Visit<'_> {
 
     /// Send the form of a page as it is, with some fields more.
     fn submit(&mut self, page: &str, more: &[(&str, &str)]) -> Response {
-        let (_, form) = page.split_once("<form ").expect(page);
+        let (_, form) = page
+            .split_once("<form ")
+            .unwrap_or_else(|| panic!("{page}"));
         let form = form.split("</form>").next().unwrap();
         let action = attribute(form, "action").unwrap();
         let mut fields: Vec<(String, String)> = Vec::new();
@@ -95,7 +97,12 @@ fn connect(hub: &Serving) -> (String, String) {
     let (status, body) = hub.request("POST", "/register", &metadata);
     assert_eq!(status, 201, "{body}");
     let registered: serde_json::Value = serde_json::from_str(&body).unwrap();
-    let client_id = registered["client_id"].as_str().unwrap().to_owned();
+    let client_id = registered
+        .get("client_id")
+        .unwrap()
+        .as_str()
+        .unwrap()
+        .to_owned();
     let query = encode(&[
         ("response_type", "code"),
         ("client_id", &client_id),
@@ -114,10 +121,11 @@ fn connect(hub: &Serving) -> (String, String) {
     let page = visit.submit(&page.body, &signed_in);
     let yes = [("decision", "approve"), ("confirmed", "yes")];
     let answer = visit.submit(&page.body, &yes);
-    let location = answer.headers("location").next().expect(&answer.body);
+    let location = answer.headers("location").next();
+    let location = location.unwrap_or_else(|| panic!("{}", answer.body));
     let location = url::Url::parse(location).unwrap();
     let code = location.query_pairs().find(|(name, _)| name == "code");
-    let code = code.expect(location.as_str()).1.into_owned();
+    let code = code.unwrap_or_else(|| panic!("{location}")).1.into_owned();
     let tokens = token(
         hub,
         &[
@@ -147,7 +155,7 @@ fn token(hub: &Serving, pairs: &[(&str, &str)]) -> Result<String, String> {
     let form = "Content-Type: application/x-www-form-urlencoded\r\n";
     let answer = hub.send("POST", "/token", form, &encode(pairs));
     let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
-    match body["refresh_token"].as_str() {
+    match body.get("refresh_token").and_then(|token| token.as_str()) {
         Some(token) => Ok(token.to_owned()),
         None => Err(answer.body),
     }
