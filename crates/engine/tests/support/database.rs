@@ -29,7 +29,9 @@ impl TestDatabase {
                 let store = Arc::new(store);
                 Self::Sqlite { folder, store }
             }
-            Ok(other) => panic!("VESTIBULE_TEST_STORE is `sqlite` or `postgres`, not `{other}`"),
+            Ok(other) => {
+                unreachable!("VESTIBULE_TEST_STORE is `sqlite` or `postgres`, not `{other}`")
+            }
         }
     }
 

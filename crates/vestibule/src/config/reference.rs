@@ -84,7 +84,7 @@ pub(crate) fn markdown() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Redirects, ScoreHook, Signals};
+    use crate::config::{Config, Database, Redirects, ScoreHook, Signals};
 
     fn add_keys(table: &toml::Table, prefix: &str, keys: &mut Vec<String>) {
         for (key, value) in table {
@@ -101,6 +101,10 @@ mod tests {
         let full = Config {
             data_dir: Some("d".into()),
             master_key_file: Some("m".into()),
+            database: Database {
+                url_file: Some("u".into()),
+                ..Database::default()
+            },
             redirects: Redirects {
                 private_schemes: Some(vec![]),
             },
