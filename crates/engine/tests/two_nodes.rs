@@ -1,6 +1,8 @@
 //! Two nodes over one PostgreSQL database, each with connections of its own, at the same moment: always
 //! there, whatever store the other tests run on.
 
+#![expect(clippy::unwrap_used, reason = "what surprises a test should end it")]
+
 mod support;
 
 use std::{
