@@ -1,7 +1,5 @@
 //! No verb reads a table that grows from end to end: what PostgreSQL did, by its own account.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::{collections::BTreeSet, sync::Arc};
 
 use vestibule_store::conformance;
