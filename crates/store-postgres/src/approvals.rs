@@ -8,7 +8,7 @@ use vestibule_store::{
     ApprovalStore, AuditEntry, Result,
     approvals::{
         ASKED_AGAIN_AFTER, ApprovalId, ApprovalPhase, ApprovalRow, ApprovalState, Ask, Asked,
-        Decision, WAITING_KEPT,
+        Decision, WAITING_KEPT, per_person_max,
     },
 };
 
@@ -300,55 +300,49 @@ async fn make_room(w: &Work, ask: &Ask, per_software_max: u32, total_max: u32) -
     if per_software_max == 0 || total_max == 0 {
         return Ok(false);
     }
-    let by_person = ask.asked_by.is_some();
+    if let Some(person) = &ask.asked_by {
+        let theirs = count(
+            w,
+            "SELECT count(*) AS count FROM approvals WHERE phase = 'waiting' AND asked_by = $1",
+            &[&person.as_str()],
+        )
+        .await?;
+        if theirs >= u64::from(per_person_max(per_software_max)) {
+            return Ok(false);
+        }
+    }
     let own = count(
         w,
         "SELECT count(*) AS count FROM approvals WHERE phase = 'waiting' AND software = $1",
         &[&ask.software],
     )
     .await?;
-    if own >= u64::from(per_software_max) {
-        let oldest_of_strangers = w
-            .read(
-                "SELECT min(id) AS oldest FROM approvals \
-                 WHERE phase = 'waiting' AND software = $1 AND asked_by IS NULL",
-                &[&ask.software],
-                |row| rows::get::<Option<i64>>(row, "oldest"),
-            )
-            .await?;
-        return give_way(w, oldest_of_strangers.flatten().filter(|_| by_person)).await;
-    }
     let all = "SELECT count(*) AS count FROM approvals WHERE phase = 'waiting'";
-    if count(w, all, &[]).await? < u64::from(total_max) {
-        return Ok(true);
-    }
-    let mut victim = fullest(w, true)
+    let victim = if own >= u64::from(per_software_max) {
+        w.read(
+            "SELECT min(id) AS oldest FROM approvals \
+             WHERE phase = 'waiting' AND software = $1 AND asked_by IS NULL",
+            &[&ask.software],
+            |row| rows::get::<Option<i64>>(row, "oldest"),
+        )
         .await?
-        .filter(|found| by_person || found.waiting > own);
-    if by_person && victim.is_none() {
-        victim = fullest(w, false).await?.filter(|found| found.waiting > own);
-    }
-    give_way(w, victim.map(|found| found.oldest)).await
+        .flatten()
+    } else if count(w, all, &[]).await? < u64::from(total_max) {
+        return Ok(true);
+    } else {
+        oldest_of_strangers(w).await?
+    };
+    // Nobody gives way to a stranger.
+    give_way(w, victim.filter(|_| ask.asked_by.is_some())).await
 }
 
-/// The software with the most requests that wait.
-struct Fullest {
-    waiting: u64,
-    oldest: i64,
-}
-
-async fn fullest(w: &Work, strangers_only: bool) -> Outcome<Option<Fullest>> {
+/// Of the software of which strangers ask most.
+async fn oldest_of_strangers(w: &Work) -> Outcome<Option<i64>> {
     w.read(
-        "SELECT count(*) AS waiting, min(id) AS oldest FROM approvals \
-         WHERE phase = 'waiting' AND (asked_by IS NULL OR NOT $1) \
-         GROUP BY software ORDER BY waiting DESC, oldest LIMIT 1",
-        &[&strangers_only],
-        |row| {
-            Ok(Fullest {
-                waiting: rows::unsigned(row, "waiting")?,
-                oldest: rows::get(row, "oldest")?,
-            })
-        },
+        "SELECT min(id) AS oldest FROM approvals WHERE phase = 'waiting' AND asked_by IS NULL \
+         GROUP BY software ORDER BY count(*) DESC, oldest LIMIT 1",
+        &[],
+        |row| rows::get(row, "oldest"),
     )
     .await
 }

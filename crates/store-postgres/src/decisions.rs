@@ -67,7 +67,7 @@ impl DecisionLog for PostgresStore {
     async fn record_decisions(&self, decisions: Vec<DecisionRow>) -> Result<()> {
         let columns = Columns::of(&decisions);
         let _turn = self.turn().await?;
-        transact!(self, |w| {
+        transact!(hot self, |w| {
             // One node after the other, so that numbers have no gaps that count as rows.
             locks::take(w, Whole::Decisions).await?;
             w.change(

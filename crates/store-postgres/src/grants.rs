@@ -26,7 +26,7 @@ use crate::{
 #[async_trait]
 impl GrantStore for PostgresStore {
     async fn approve(&self, approval: Approval) -> Result<Approved> {
-        transact!(self, |w| { approve(w, &approval).await })
+        transact!(hot self, |w| { approve(w, &approval).await })
     }
 
     async fn deny(&self, ticket: TicketId, until: Timestamp, audit: AuditEntry) -> Result<bool> {
@@ -62,7 +62,7 @@ impl GrantStore for PostgresStore {
         {
             return Ok(Spent::Now(grant));
         }
-        transact!(self, |w| { spend(w, &spending).await })
+        transact!(hot self, |w| { spend(w, &spending).await })
     }
 
     async fn find_grant(&self, id: &GrantId) -> Result<Option<Grant>> {
@@ -109,6 +109,18 @@ impl GrantStore for PostgresStore {
             |row| Ok(ScopeSet::from_text(rows::get(row, "scopes")?)),
         )
         .await
+    }
+
+    async fn last_grant(&self, user: &UserId, client: &ClientKey) -> Result<Option<Timestamp>> {
+        let last = self
+            .read(
+                "SELECT max(created_at) AS last FROM grants \
+                 WHERE client = $1 AND user_id = $2 AND NOT revoked",
+                &[&client.as_bytes().as_slice(), &user.as_str()],
+                |row| rows::time_if_any(row, "last"),
+            )
+            .await?;
+        Ok(last.flatten())
     }
 
     async fn list_grants(&self, user: &UserId, rows_max: usize) -> Result<Vec<Grant>> {
@@ -198,7 +210,8 @@ impl PostgresStore {
     /// The common case in one statement: the code is live, and nobody proves anything with it.
     async fn spend_at_once(&self, spending: &CodeSpending) -> Result<Option<GrantId>> {
         let (line, own) = (Line::of(&spending.audit), Spending::of(spending));
-        self.read(SPEND, &own.parameters(&line), grant_id).await
+        let spent = self.hot_row(SPEND, &own.parameters(&line)).await?;
+        Ok(spent.as_ref().map(grant_id).transpose()?)
     }
 }
 
@@ -302,6 +315,7 @@ async fn approve(w: &Work, approval: &Approval) -> Outcome<Approved> {
     }
     w.audit(&approval.audit).await?;
     if !approval.supersedes.is_empty() {
+        w.changed();
         supersessions::move_grants(w, approval).await?;
     }
     Ok(Approved::Done)
@@ -350,8 +364,8 @@ async fn remember(w: &Work, grant: &Grant, until: Timestamp) -> Outcome<()> {
 async fn refresh_client(w: &Work, client: &StoredClient) -> Outcome<()> {
     let key = client.key.as_bytes().as_slice();
     let software = rows::text(&client.software);
-    match client.door {
-        Door::Admin => {}
+    let refreshed = match client.door {
+        Door::Admin => 0,
         Door::Cimd => {
             w.change(
                 "UPDATE clients SET version = version + (metadata <> $2)::integer, metadata = $2, \
@@ -370,7 +384,7 @@ async fn refresh_client(w: &Work, client: &StoredClient) -> Outcome<()> {
                     &rows::seconds(client.snapshot_at),
                 ],
             )
-            .await?;
+            .await?
         }
         Door::Dcr => {
             w.change(
@@ -378,8 +392,11 @@ async fn refresh_client(w: &Work, client: &StoredClient) -> Outcome<()> {
                  WHERE key = $1 AND door = 'dcr' AND software = '' AND $2 <> ''",
                 &[&key, &software, &client.host],
             )
-            .await?;
+            .await?
         }
+    };
+    if refreshed > 0 {
+        w.changed();
     }
     Ok(())
 }

@@ -1,6 +1,12 @@
 //! Opening a database, and what belongs to the store as a whole.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
@@ -39,6 +45,8 @@ pub struct PostgresStore {
     /// Work that nobody waits for has one connection and never more.
     pub(crate) later: Semaphore,
     wait: Duration,
+    /// [`Store::changes`].
+    pub(crate) changes: Arc<AtomicU64>,
 }
 
 impl PostgresStore {
@@ -68,6 +76,7 @@ impl PostgresStore {
             pool,
             later: Semaphore::new(1),
             wait: options.wait,
+            changes: Arc::default(),
         })
     }
 
@@ -123,7 +132,7 @@ const EXPIRED: [(&str, &str); 14] = [
 impl Store for PostgresStore {
     /// A database that was opened read-only, or became a standby, refuses the update.
     async fn ping(&self) -> Result<()> {
-        self.rows(
+        self.hot_rows(
             "UPDATE heads SET seq = seq WHERE name = 'settings' AND pg_is_in_recovery() \
              RETURNING 1",
             &[],
@@ -159,20 +168,23 @@ impl Store for PostgresStore {
                  SELECT count(*) AS gone FROM gone"
             );
             let gone = self
-                .read(&statement, &[&kept(table), &rows::limit(left)], |row| {
-                    rows::unsigned(row, "gone")
-                })
+                .hot_row(&statement, &[&kept(table), &rows::limit(left)])
                 .await?;
+            let gone = gone.map(|row| rows::unsigned(&row, "gone")).transpose()?;
             let gone = usize::try_from(gone.unwrap_or(0)).unwrap_or(usize::MAX);
             left = left.saturating_sub(gone);
         }
         Ok(rows_max - left)
     }
 
-    /// The heads, together. Nothing else that a node keeps in memory can be changed by another node:
-    /// what decides an answer (grants, families, users, token ids) is read from the database for
-    /// each answer, and what is kept in a cache moves a head with its change. So no verb of a
-    /// request has to write a number that all others wait for.
+    fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// The heads, together. Nothing else that a node keeps in memory for longer than a second can be
+    /// changed by another node: what decides an answer (clients, people, sessions, grants, token ids)
+    /// counts for the second in which it was read, and what is kept longer moves a head with its
+    /// change. So no verb of a request has to write a number that all others wait for.
     async fn outside_version(&self) -> Result<u64> {
         let version = self
             .read("SELECT sum(seq)::bigint AS seq FROM heads", &[], |row| {

@@ -12,7 +12,13 @@
 //! the same arguments; its verb has had no effect. Nothing else is tried again: what failed on the
 //! way to the answer may have been done.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use deadpool_postgres::{Object, Pool, PoolError, TimeoutType};
 use tokio_postgres::{Row, types::ToSql};
@@ -70,8 +76,18 @@ impl PostgresStore {
         lend(&self.pool).await
     }
 
-    /// One statement, by itself.
+    /// One statement, by itself. One that writes counts as a change (`Store::changes`).
     pub(crate) async fn rows(
+        &self,
+        statement: &str,
+        parameters: &Parameters<'_>,
+    ) -> Result<Vec<Row>> {
+        let _counted = (!statement.starts_with("SELECT")).then(|| Counted(&self.changes));
+        self.hot_rows(statement, parameters).await
+    }
+
+    /// The same for one that changes hot rows alone.
+    pub(crate) async fn hot_rows(
         &self,
         statement: &str,
         parameters: &Parameters<'_>,
@@ -103,6 +119,16 @@ impl PostgresStore {
         parameters: &Parameters<'_>,
     ) -> Result<Option<Row>> {
         Ok(self.rows(statement, parameters).await?.into_iter().next())
+    }
+
+    /// The same for a statement that changes hot rows alone.
+    pub(crate) async fn hot_row(
+        &self,
+        statement: &str,
+        parameters: &Parameters<'_>,
+    ) -> Result<Option<Row>> {
+        let rows = self.hot_rows(statement, parameters).await?;
+        Ok(rows.into_iter().next())
     }
 
     /// The same, read.
@@ -141,10 +167,12 @@ impl PostgresStore {
     }
 
     /// Open a transaction, for [`transact`].
-    pub(crate) async fn begin(&self, patience: Patience) -> Result<Work> {
+    pub(crate) async fn begin(&self, patience: Patience, changes: bool) -> Result<Work> {
         let work = Work {
             client: Some(self.lend().await?),
             done: false,
+            changes: Arc::clone(&self.changes),
+            changed: AtomicBool::new(changes),
         };
         let began = tokio::time::timeout(Patience::Short.deadline(), async {
             work.client()?.batch_execute(patience.begin()).await?;
@@ -160,16 +188,22 @@ impl PostgresStore {
 
 /// Run a verb of several statements: all of it or nothing. The block gives an [`Outcome`] and may
 /// run several times. (A macro: a function that takes an `async` closure cannot say that its future
-/// may move between threads.)
+/// may move between threads.) With `hot` it counts as a change only if it says so ([`Work::changed`]).
 macro_rules! transact {
-    ($store:expr, |$work:ident| $verb:block) => {
-        $crate::pool::transact!($store, $crate::pool::Patience::Short, |$work| $verb)
+    (hot $store:expr, |$work:ident| $verb:block) => {
+        $crate::pool::transact!($store, $crate::pool::Patience::Short, false, |$work| $verb)
     };
-    ($store:expr, $patience:expr, |$work:ident| $verb:block) => {{
+    ($store:expr, |$work:ident| $verb:block) => {
+        $crate::pool::transact!($store, $crate::pool::Patience::Short, true, |$work| $verb)
+    };
+    ($store:expr, $patience:expr, |$work:ident| $verb:block) => {
+        $crate::pool::transact!($store, $patience, true, |$work| $verb)
+    };
+    ($store:expr, $patience:expr, $changes:literal, |$work:ident| $verb:block) => {{
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let work = $store.begin($patience).await?;
+            let work = $store.begin($patience, $changes).await?;
             let ran = {
                 let $work = &work;
                 let verb = $crate::pool::verb(async { $verb });
@@ -229,13 +263,31 @@ async fn pause(attempt: u32) {
     tokio::time::sleep(Duration::from_millis(u64::from(attempt) * 5 + random)).await;
 }
 
+/// Counts a change when it is over, however that came: whoever is gone before the answer cannot know
+/// whether it was made.
+struct Counted<'a>(&'a AtomicU64);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Release);
+    }
+}
+
 /// An open transaction.
 pub(crate) struct Work {
     client: Option<Object>,
     done: bool,
+    changes: Arc<AtomicU64>,
+    /// More than hot rows.
+    changed: AtomicBool,
 }
 
 impl Work {
+    /// What is written here is more than hot rows.
+    pub(crate) fn changed(&self) {
+        self.changed.store(true, Ordering::Relaxed);
+    }
+
     /// Commit what went well, undo the rest.
     pub(crate) async fn end<T>(
         mut self,
@@ -330,6 +382,9 @@ impl Work {
 /// Whoever waited is gone: the transaction ends, and only then the connection is another's.
 impl Drop for Work {
     fn drop(&mut self) {
+        if self.changed.load(Ordering::Relaxed) {
+            self.changes.fetch_add(1, Ordering::Release);
+        }
         let Some(client) = self.client.take().filter(|_| !self.done) else {
             return;
         };

@@ -92,7 +92,7 @@ impl TokenStore for PostgresStore {
     async fn rotate(&self, rotation: Rotation) -> Result<Rotated> {
         if rotation.assertion.is_none() {
             let guards = Guards::of(&rotation);
-            if self.row(ROTATE, &guards.parameters()).await?.is_some() {
+            if self.hot_row(ROTATE, &guards.parameters()).await?.is_some() {
                 return Ok(Rotated::Moved);
             }
             // What changes nothing needs no lock: a repeat, a dead family, a changed grant.
@@ -102,7 +102,7 @@ impl TokenStore for PostgresStore {
                 Judged::Reuse | Judged::Behind | Judged::Current => {}
             }
         }
-        transact!(self, |w| { rotate(w, &rotation).await })
+        transact!(hot self, |w| { rotate(w, &rotation).await })
     }
 
     async fn touch_family(&self, rotation: Rotation) -> Result<Rotated> {
@@ -113,7 +113,7 @@ impl TokenStore for PostgresStore {
         if state != Rotated::Moved || (recent && rotation.assertion.is_none()) {
             return Ok(state);
         }
-        transact!(self, |w| { touch(w, &rotation).await })
+        transact!(hot self, |w| { touch(w, &rotation).await })
     }
 
     async fn revoke_family(&self, id: &FamilyId, audit: AuditEntry) -> Result<bool> {
@@ -164,13 +164,13 @@ impl TokenStore for PostgresStore {
     async fn use_assertion(&self, assertion: AssertionUse, now: Timestamp) -> Result<Assertion> {
         let far_from_full = Use::of(&assertion, now, ROOM);
         if self
-            .row(USE_ASSERTION, &far_from_full.all())
+            .hot_row(USE_ASSERTION, &far_from_full.all())
             .await?
             .is_some()
         {
             return Ok(Assertion::First);
         }
-        transact!(self, |w| { use_one_of_the_last(w, &assertion, now).await })
+        transact!(hot self, |w| { use_one_of_the_last(w, &assertion, now).await })
     }
 }
 
@@ -351,6 +351,7 @@ async fn rotate(w: &Work, rotation: &Rotation) -> Outcome<Rotated> {
         Judged::Answer(answer) => return Ok(answer),
         Judged::Reuse => {
             if let Some((family, _)) = &found {
+                w.changed();
                 revoke(w, family.grant.as_str()).await?;
                 w.audit(&rotation.audit).await?;
             }

@@ -38,7 +38,7 @@ async fn no_table_that_grows_is_read_from_end_to_end() {
     run!(cluster:
         approvals::one_software_has_no_more_than_its_room,
         approvals::requests_end_and_are_swept,
-        approvals::the_fullest_software_gives_way,
+        approvals::a_full_queue_takes_nobodys_place,
         audit::every_change_leaves_its_line,
         clients::a_removed_client_takes_everything_along,
         clients::clients_are_listed_newest_first_page_by_page,
