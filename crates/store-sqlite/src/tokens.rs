@@ -254,6 +254,7 @@ fn touch(c: &Connection, rotation: &Rotation) -> rusqlite::Result<Rotated> {
 #[cfg(test)]
 mod tests {
     use rusqlite::StatementStatus;
+    use vestibule_store::Store as _;
 
     use super::*;
     use crate::SqliteOptions;
