@@ -111,6 +111,27 @@ async fn tokens_of(node: &Hub, client_id: &str, refresh: &str) -> String {
     answer.unwrap().refresh_token.unwrap()
 }
 
+/// INT-05, T22: a node hears of its own changes at once, and of another's in the next second, though it
+/// has not looked for what moved since.
+#[tokio::test]
+async fn what_ends_on_one_node_is_over_on_the_other_within_a_second() {
+    let [one, two] = two_nodes().await;
+    let (_, user, tokens) = one.public_session().await;
+    let (_, rs) = one
+        .add_resource_server(&["https://notes.example/mcp"])
+        .await;
+    let active = async |node: &Hub| {
+        let answer = node.introspect(&tokens.access_token, &rs).await;
+        answer.unwrap().active
+    };
+    assert!(active(&one).await && active(&two).await);
+    let disabled = one.store.set_disabled(&user, true, one.audit()).await;
+    assert!(disabled.unwrap());
+    assert!(!active(&one).await, "the node that was told");
+    two.stall(1);
+    assert!(!active(&two).await, "the other");
+}
+
 /// JCA-07, T11: one assertion, one use, on whatever node; and what it did not pay for is untouched.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nodes_that_race_on_one_assertion_use_it_once() {

@@ -354,6 +354,8 @@ impl Hub {
     }
 
     async fn alter(&self, sql: &str) {
+        // What was read counts for the rest of its second.
+        self.stall(1);
         if let TestDatabase::Postgres(database) = &self.database {
             return database.run(sql).await;
         }
