@@ -28,7 +28,7 @@ pub enum SaveCatalogueError {
 impl Engine {
     /// The catalogue in use.
     pub fn catalogue(&self) -> Arc<Catalogue> {
-        Arc::clone(&self.live().catalogue)
+        Arc::clone(&self.live().catalogue.used)
     }
 
     /// Take over a catalogue, whose signature the caller has verified, in place of an older one.

@@ -215,16 +215,27 @@ impl Engine {
         });
     }
 
-    /// Follow the store and sweep it until the engine is dropped or the task is aborted.
+    /// Follow the store and keep it in order until the engine is dropped or the task is aborted. What
+    /// may have to wait for the store does not keep the node from following.
     pub async fn run_background(self: Arc<Self>) {
-        let mut ticks: u64 = 0;
-        let mut interval = tokio::time::interval(FOLLOW_EVERY);
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        tokio::join!(self.keep_following(), self.keep_house());
+    }
+
+    async fn keep_following(&self) {
+        let mut interval = each_second();
         loop {
             interval.tick().await;
             if let Err(failure) = self.follow().await {
                 tracing::error!(%failure, "cannot follow the store");
             }
+        }
+    }
+
+    async fn keep_house(self: &Arc<Self>) {
+        let mut interval = each_second();
+        let (mut ticks, mut behind): (u64, bool) = (0, false);
+        loop {
+            interval.tick().await;
             if let Err(failure) = self.flush_decisions().await {
                 tracing::warn!(%failure, "decisions were not written");
             }
@@ -232,15 +243,29 @@ impl Engine {
             if ticks.is_multiple_of(LOOK_EVERY_FOLLOWS) {
                 self.look_around();
             }
-            if ticks.is_multiple_of(SWEEP_EVERY_FOLLOWS) {
-                match self.store.sweep(self.now(), SWEEP_ROWS).await {
-                    Ok(0) => {}
-                    Ok(rows) => tracing::debug!(rows, "swept expired rows"),
-                    Err(failure) => tracing::warn!(%failure, "the sweep failed"),
-                }
-                if let Err(failure) = self.end_old_keys().await {
-                    tracing::warn!(%failure, "old keys could not be ended");
-                }
+            if behind || ticks.is_multiple_of(SWEEP_EVERY_FOLLOWS) {
+                behind = self.sweep().await;
+            }
+            if ticks.is_multiple_of(SWEEP_EVERY_FOLLOWS)
+                && let Err(failure) = self.end_old_keys().await
+            {
+                tracing::warn!(%failure, "old keys could not be ended");
+            }
+        }
+    }
+
+    /// Take a few rows away that have expired. Whether there may be more: then it is time again in a
+    /// second.
+    pub async fn sweep(&self) -> bool {
+        match self.store.sweep(self.now(), SWEEP_ROWS).await {
+            Ok(0) => false,
+            Ok(rows) => {
+                tracing::debug!(rows, "swept expired rows");
+                rows >= SWEEP_ROWS
+            }
+            Err(failure) => {
+                tracing::warn!(%failure, "the sweep failed");
+                false
             }
         }
     }
@@ -347,6 +372,12 @@ impl Engine {
             self.now().seconds().saturating_mul(1_000),
         );
     }
+}
+
+fn each_second() -> tokio::time::Interval {
+    let mut interval = tokio::time::interval(FOLLOW_EVERY);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    interval
 }
 
 /// Take a new issuer over for the data of an old one (MCP-07), before [`Engine::start`]. Returns the

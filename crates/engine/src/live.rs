@@ -9,6 +9,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
+use tokio::task::spawn_blocking;
 use vestibule_policy::{
     Policies, Power, catalogue::Catalogue, decision::Assessment, signals::address_list::AddressList,
 };
@@ -36,13 +37,11 @@ pub(crate) struct Live {
     pub(crate) heads: Heads,
     pub(crate) settings: Settings,
     pub(crate) keys: Arc<Keys>,
-    pub(crate) policies: Arc<Policies>,
-    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) policies: InForce<Policies>,
+    pub(crate) catalogue: InForce<Catalogue>,
     pub(crate) standings: Arc<Standings>,
     /// The settings' own list of addresses.
     pub(crate) listed: Arc<AddressList>,
-    /// What could not be used, and what stands in for it; for the admin's banner.
-    pub(crate) degraded: Vec<String>,
     pub(crate) metadata: Arc<CachedDocument>,
     pub(crate) jwks: Arc<CachedDocument>,
 }
@@ -81,7 +80,6 @@ impl Live {
             policies: judging.policies,
             catalogue: judging.catalogue,
             standings,
-            degraded: judging.degraded,
         }
     }
 
@@ -112,21 +110,51 @@ impl Live {
     }
 }
 
-/// What judges clients, and what of it could not be used.
+/// What judges clients.
 struct Judging {
-    policies: Arc<Policies>,
-    catalogue: Arc<Catalogue>,
-    degraded: Vec<String>,
+    policies: InForce<Policies>,
+    catalogue: InForce<Catalogue>,
 }
 
 impl Judging {
     async fn load(store: &dyn Store) -> Result<Self, StoreError> {
-        let mut degraded = Vec::new();
         Ok(Self {
-            policies: read_policies(store, &mut degraded).await?,
-            catalogue: read_catalogue(store, &mut degraded).await?,
-            degraded,
+            policies: read_policies(store).await?,
+            catalogue: read_catalogue(store).await?,
         })
+    }
+}
+
+/// What is in force, and why it is not what is stored, where that could not be used.
+pub(crate) struct InForce<T> {
+    pub(crate) used: Arc<T>,
+    pub(crate) instead: Option<String>,
+}
+
+impl<T> From<Arc<T>> for InForce<T> {
+    fn from(used: Arc<T>) -> Self {
+        Self {
+            used,
+            instead: None,
+        }
+    }
+}
+
+impl<T> InForce<T> {
+    /// The same once more.
+    fn again(&self) -> Self {
+        Self {
+            used: Arc::clone(&self.used),
+            instead: self.instead.clone(),
+        }
+    }
+}
+
+impl<T> std::ops::Deref for InForce<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.used
     }
 }
 
@@ -169,15 +197,17 @@ impl Engine {
             let keys = keys::assemble(seq, &rows, config);
             Arc::new(keys.map_err(|failure| damaged("key", &failure.to_string()))?)
         };
-        let moved = heads.policy != live.heads.policy || heads.catalogue != live.heads.catalogue;
-        let judging = if moved {
-            Judging::load(store).await?
-        } else {
-            Judging {
-                policies: Arc::clone(&live.policies),
-                catalogue: Arc::clone(&live.catalogue),
-                degraded: live.degraded.clone(),
-            }
+        let judging = Judging {
+            policies: if heads.policy == live.heads.policy {
+                live.policies.again()
+            } else {
+                read_policies(store).await?
+            },
+            catalogue: if heads.catalogue == live.heads.catalogue {
+                live.catalogue.again()
+            } else {
+                read_catalogue(store).await?
+            },
         };
         let standings = if heads.lists == live.heads.lists {
             Arc::clone(&live.standings)
@@ -192,7 +222,13 @@ impl Engine {
     pub fn degraded(&self) -> Vec<String> {
         let live = self.live();
         let incomplete = live.standings.incomplete();
-        live.degraded.iter().cloned().chain(incomplete).collect()
+        let instead = [&live.policies.instead, &live.catalogue.instead];
+        instead
+            .into_iter()
+            .flatten()
+            .cloned()
+            .chain(incomplete)
+            .collect()
     }
 }
 
@@ -217,53 +253,49 @@ async fn read_settings(
 }
 
 /// The stored policies; `balanced` while nobody saved any.
-async fn read_policies(
-    store: &dyn Store,
-    degraded: &mut Vec<String>,
-) -> Result<Arc<Policies>, StoreError> {
+async fn read_policies(store: &dyn Store) -> Result<InForce<Policies>, StoreError> {
     let stored = store.load_document(Document::Policy).await?;
     if stored.seq == 0 {
-        return Ok(Policies::preset(Preset::Balanced));
+        return Ok(Policies::preset(Preset::Balanced).into());
     }
-    Ok(match Policies::compile(&stored.text) {
-        Ok(policies) => Arc::new(policies),
-        Err(problems) => {
-            let first = problems.first().map(ToString::to_string);
-            let first = first.unwrap_or_default();
-            tracing::error!(
-                problem = first,
-                "the stored policies cannot be used: strict holds"
-            );
-            degraded.push(format!(
-                "The stored policies cannot be used by this release, so the preset `strict` holds: \
-                 {first}"
-            ));
-            Policies::preset(Preset::Strict)
-        }
+    // Compiling takes a while, and requests go on.
+    let compiled = spawn_blocking(move || Policies::compile(&stored.text)).await;
+    let problem = match compiled {
+        Ok(Ok(policies)) => return Ok(Arc::new(policies).into()),
+        Ok(Err(problems)) => problems.first().map(ToString::to_string),
+        Err(failure) => Some(failure.to_string()),
+    };
+    let problem = problem.unwrap_or_default();
+    tracing::error!(problem, "the stored policies cannot be used: strict holds");
+    Ok(InForce {
+        used: Policies::preset(Preset::Strict),
+        instead: Some(format!(
+            "The stored policies cannot be used by this release, so the preset `strict` holds: \
+             {problem}"
+        )),
     })
 }
 
 /// The stored catalogue if it is newer than the shipped one.
-async fn read_catalogue(
-    store: &dyn Store,
-    degraded: &mut Vec<String>,
-) -> Result<Arc<Catalogue>, StoreError> {
+async fn read_catalogue(store: &dyn Store) -> Result<InForce<Catalogue>, StoreError> {
     let stored = store.load_document(Document::Catalogue).await?;
     let shipped = Catalogue::built_in();
     if stored.seq == 0 {
-        return Ok(shipped);
+        return Ok(shipped.into());
     }
-    match Catalogue::parse(stored.text.as_bytes()) {
-        Ok(catalogue) if catalogue.serial() > shipped.serial() => Ok(Arc::new(catalogue)),
-        Ok(_) => Ok(shipped),
+    Ok(match Catalogue::parse(stored.text.as_bytes()) {
+        Ok(catalogue) if catalogue.serial() > shipped.serial() => Arc::new(catalogue).into(),
+        Ok(_) => shipped.into(),
         Err(failure) => {
             tracing::error!(%failure, "the stored catalogue cannot be used: the shipped one holds");
-            degraded.push(format!(
-                "The stored catalogue cannot be used, so the shipped one holds: {failure}"
-            ));
-            Ok(shipped)
+            InForce {
+                used: shipped,
+                instead: Some(format!(
+                    "The stored catalogue cannot be used, so the shipped one holds: {failure}"
+                )),
+            }
         }
-    }
+    })
 }
 
 fn listed(settings: &Settings) -> Arc<AddressList> {

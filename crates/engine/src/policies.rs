@@ -71,7 +71,7 @@ pub struct Replay {
 impl Engine {
     /// The policies in force, compiled.
     pub fn policies(&self) -> Arc<Policies> {
-        Arc::clone(&self.live().policies)
+        Arc::clone(&self.live().policies.used)
     }
 
     /// Their text with its sequence; the shipped `balanced` with 0 while nobody saved any.

@@ -208,6 +208,8 @@ async fn an_access_token_given_back_ends_alone() {
     ]);
     hub.engine.revoke(&list, None, &source()).await.unwrap();
     hub.engine.revoke(&list, None, &source()).await.unwrap();
+    // Here at once, there in the next second.
+    node.stall(1);
     for hub in [&hub, &node] {
         assert!(
             !hub.introspect(&tokens.access_token, &rs)

@@ -171,3 +171,21 @@ async fn a_changed_rate_is_in_force_without_a_restart() {
     hub.advance(15).await;
     assert_eq!(served(&hub, "198.51.100.1").await, (10, 10));
 }
+
+/// What expired faster than it was swept is caught up with, in small steps.
+#[tokio::test]
+async fn a_sweep_says_whether_there_may_be_more() {
+    let hub = Hub::start().await;
+    let mut kept = tokio::task::JoinSet::new();
+    for n in 0_u32..600 {
+        let (store, until, audit) = (hub.store.clone(), hub.now(), hub.audit());
+        let mut jti = [0; 32];
+        jti[..4].copy_from_slice(&n.to_be_bytes());
+        kept.spawn(async move { store.revoke_token_id(jti, until, audit).await });
+    }
+    assert!(kept.join_all().await.into_iter().all(|kept| kept.is_ok()));
+    hub.advance(60).await;
+    assert!(hub.engine.sweep().await, "the first 500 of 600");
+    assert!(!hub.engine.sweep().await);
+    assert!(!hub.engine.sweep().await);
+}

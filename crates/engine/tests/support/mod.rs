@@ -211,7 +211,8 @@ impl Builder {
             documents,
             domains,
             entropy,
-            counter: AtomicU64::new(1),
+            // Nodes over one store give no name twice.
+            counter: AtomicU64::new((seed - 1) * 1_000_000 + 1),
             database,
         })
     }
