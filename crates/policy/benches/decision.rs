@@ -115,6 +115,8 @@ fn report(what: &str, times: impl Iterator<Item = Duration>) {
 }
 
 /// An ordinary registration; each number is another software.
+/// One whose count is its own, so that no decision about another one is its decision: what a policy
+/// does not look at, such as a name, would not do.
 fn newcomer(n: u32) -> Facts {
     let facts = serde_json::json!({
         "version": 1,
@@ -127,7 +129,7 @@ fn newcomer(n: u32) -> Facts {
         },
         "source": {
             "ip": "192.0.2.1", "asn": 64496, "country": "NZ", "listed": false,
-            "bad_reputation": false, "vendor_egress": false, "registrations_last_hour": 1,
+            "bad_reputation": false, "vendor_egress": false, "registrations_last_hour": n,
             "software_last_hour": 1, "user_agent": "program",
         },
         "score": 10,
