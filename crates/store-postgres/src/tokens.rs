@@ -9,7 +9,7 @@ use vestibule_protocol::{
 use vestibule_store::{
     AuditEntry, Result, TokenStore,
     grants::{Assertion, AssertionUse, Grant},
-    tokens::{Family, Rotated, Rotation},
+    tokens::{Family, Judged, Rotated, Rotation, TOUCH_SECONDS},
 };
 
 use crate::{
@@ -19,9 +19,6 @@ use crate::{
     pool::{Work, transact},
     rows::{self, Outcome},
 };
-
-/// How often the use of a family that does not rotate is written down.
-const TOUCH_SECONDS: u64 = 3_600;
 
 /// One guarded statement (`design-details.md`, B.6): nothing that was read while the answer was
 /// prepared has changed. Whoever waits for the row reads it again, its `revoked` too, which every
@@ -97,7 +94,7 @@ impl TokenStore for PostgresStore {
             }
             // What changes nothing needs no lock: a repeat, a dead family, a changed grant.
             let found = self.find_family(&rotation.family).await?;
-            match judge(found.as_ref(), &rotation) {
+            match rotation.judge(found.as_ref()) {
                 Judged::Answer(answer) => return Ok(answer),
                 Judged::Reuse | Judged::Behind | Judged::Current => {}
             }
@@ -108,10 +105,12 @@ impl TokenStore for PostgresStore {
     async fn touch_family(&self, rotation: Rotation) -> Result<Rotated> {
         // Mostly there is nothing to write: look first.
         let found = self.find_family(&rotation.family).await?;
-        let state = usable(found.as_ref(), &rotation);
-        let recent = found.is_some_and(|(family, _)| !is_due(&family, &rotation));
-        if state != Rotated::Moved || (recent && rotation.assertion.is_none()) {
-            return Ok(state);
+        let usable = found.filter(|(family, grant)| rotation.is_usable(family, grant));
+        let Some((family, _)) = usable else {
+            return Ok(Rotated::Dead);
+        };
+        if !family.is_touch_due(rotation.now) && rotation.assertion.is_none() {
+            return Ok(Rotated::Moved);
         }
         transact!(hot self, |w| { touch(w, &rotation).await })
     }
@@ -270,62 +269,6 @@ async fn lock(w: &Work, id: &FamilyId) -> Outcome<Option<(Family, Grant)>> {
     w.read(FIND, &[&id], pair).await
 }
 
-/// Does the family exist for this client, alive at `now`? `Moved` means yes.
-fn usable(found: Option<&(Family, Grant)>, rotation: &Rotation) -> Rotated {
-    let Some((family, grant)) = found else {
-        return Rotated::Dead;
-    };
-    let alive = family.client == rotation.client
-        && !family.revoked
-        && !grant.revoked
-        && rotation.now < family.idle_until
-        && rotation.now < family.absolute_until;
-    if alive { Rotated::Moved } else { Rotated::Dead }
-}
-
-fn is_due(family: &Family, rotation: &Rotation) -> bool {
-    rotation.now.since(family.last_used_at).as_secs() >= TOUCH_SECONDS
-}
-
-/// What a generation means to a family as it was read.
-enum Judged {
-    /// Nothing is written for this answer.
-    Answer(Rotated),
-    /// The MAC was right, so this hub issued a later generation: the database lost a commit.
-    Behind,
-    /// It is the one that lives.
-    Current,
-    /// An old generation outside the window.
-    Reuse,
-}
-
-fn judge(found: Option<&(Family, Grant)>, rotation: &Rotation) -> Judged {
-    let Some((family, grant)) =
-        found.filter(|found| usable(Some(found), rotation) == Rotated::Moved)
-    else {
-        return Judged::Answer(Rotated::Dead);
-    };
-    // Before the assertion is used up: whoever prepares again shows the same one.
-    if family.generation <= rotation.generation && grant.version != rotation.grant_version {
-        return Judged::Answer(Rotated::Changed);
-    }
-    if family.generation < rotation.generation {
-        return Judged::Behind;
-    }
-    if family.generation == rotation.generation {
-        return Judged::Current;
-    }
-    let previous = family.generation == rotation.generation.saturating_add(1);
-    let recent = rotation.now.since(family.rotated_at).as_secs() <= rotation.grace_seconds;
-    // A window of zero seconds is none.
-    if previous && recent && rotation.grace_seconds > 0 {
-        return Judged::Answer(Rotated::Repeat {
-            generation: family.generation,
-        });
-    }
-    Judged::Reuse
-}
-
 async fn assertion_refused(w: &Work, rotation: &Rotation) -> Outcome<Option<Rotated>> {
     let Some(assertion) = &rotation.assertion else {
         return Ok(None);
@@ -339,7 +282,7 @@ async fn assertion_refused(w: &Work, rotation: &Rotation) -> Outcome<Option<Rota
 /// Every case that is not plain, decided on locked rows.
 async fn rotate(w: &Work, rotation: &Rotation) -> Outcome<Rotated> {
     let found = lock(w, &rotation.family).await?;
-    let judged = judge(found.as_ref(), rotation);
+    let judged = rotation.judge(found.as_ref());
     if let Judged::Answer(answer @ (Rotated::Dead | Rotated::Changed)) = judged {
         return Ok(answer);
     }
@@ -377,14 +320,14 @@ async fn rotate(w: &Work, rotation: &Rotation) -> Outcome<Rotated> {
 async fn touch(w: &Work, rotation: &Rotation) -> Outcome<Rotated> {
     let id = rotation.family.as_bytes().as_slice();
     let found = w.read(FIND, &[&id], pair).await?;
-    let state = usable(found.as_ref(), rotation);
-    if state != Rotated::Moved {
-        return Ok(state);
-    }
+    let usable = found.filter(|(family, grant)| rotation.is_usable(family, grant));
+    let Some((family, _)) = usable else {
+        return Ok(Rotated::Dead);
+    };
     if let Some(refused) = assertion_refused(w, rotation).await? {
         return Ok(refused);
     }
-    if found.is_some_and(|(family, _)| is_due(&family, rotation)) {
+    if family.is_touch_due(rotation.now) {
         let (now, hour) = (rows::seconds(rotation.now), rows::number(TOUCH_SECONDS));
         w.change(
             "UPDATE families SET last_used_at = $2, idle_until = $3 \

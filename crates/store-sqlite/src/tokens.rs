@@ -9,7 +9,7 @@ use vestibule_protocol::{
 use vestibule_store::{
     AuditEntry, Result, TokenStore,
     grants::{Assertion, AssertionUse, Grant},
-    tokens::{Family, Rotated, Rotation},
+    tokens::{Family, Judged, Rotated, Rotation},
 };
 
 use crate::{
@@ -17,9 +17,6 @@ use crate::{
     grants::revoke,
     rows::{self, Columns},
 };
-
-/// How often the use of a family that does not rotate is written down.
-const TOUCH_SECONDS: u64 = 3_600;
 
 #[async_trait]
 impl TokenStore for SqliteStore {
@@ -38,10 +35,12 @@ impl TokenStore for SqliteStore {
         // Mostly there is nothing to write: look first, and queue only if there is.
         if rotation.assertion.is_none() {
             let found = self.readers.read(|c| find(c, &rotation.family))?;
-            let state = usable(found.as_ref(), &rotation);
-            let recent = found.is_some_and(|(family, _)| !is_due(&family, &rotation));
-            if state != Rotated::Moved || recent {
-                return Ok(state);
+            let usable = found.filter(|(family, grant)| rotation.is_usable(family, grant));
+            let Some((family, _)) = usable else {
+                return Ok(Rotated::Dead);
+            };
+            if !family.is_touch_due(rotation.now) {
+                return Ok(Rotated::Moved);
             }
         }
         self.writer
@@ -126,23 +125,6 @@ fn find(c: &Connection, id: &FamilyId) -> rusqlite::Result<Option<(Family, Grant
         .optional()
 }
 
-/// Does the family exist for this client, alive at `now`? `Moved` means yes.
-fn usable(found: Option<&(Family, Grant)>, rotation: &Rotation) -> Rotated {
-    let Some((family, grant)) = found else {
-        return Rotated::Dead;
-    };
-    let alive = family.client == rotation.client
-        && !family.revoked
-        && !grant.revoked
-        && rotation.now < family.idle_until
-        && rotation.now < family.absolute_until;
-    if alive { Rotated::Moved } else { Rotated::Dead }
-}
-
-fn is_due(family: &Family, rotation: &Rotation) -> bool {
-    rotation.now.since(family.last_used_at).as_secs() >= TOUCH_SECONDS
-}
-
 fn assertion_refused(c: &Connection, rotation: &Rotation) -> rusqlite::Result<Option<Rotated>> {
     let Some(assertion) = &rotation.assertion else {
         return Ok(None);
@@ -178,69 +160,50 @@ fn rotate(c: &Connection, rotation: &Rotation) -> rusqlite::Result<Rotated> {
         return Ok(Rotated::Moved);
     }
     let found = find(c, &rotation.family)?;
-    if usable(found.as_ref(), rotation) != Rotated::Moved {
-        return Ok(Rotated::Dead);
-    }
-    let Some((family, grant)) = found else {
-        return Ok(Rotated::Dead);
-    };
-    // Before the assertion is used up: whoever prepares again shows the same one.
-    if family.generation <= rotation.generation && grant.version != rotation.grant_version {
-        return Ok(Rotated::Changed);
+    let judged = rotation.judge(found.as_ref());
+    if let Judged::Answer(answer @ (Rotated::Dead | Rotated::Changed)) = judged {
+        return Ok(answer);
     }
     if let Some(refused) = assertion_refused(c, rotation)? {
         return Ok(refused);
     }
-    if family.generation > rotation.generation {
-        return given_again(c, &family, rotation);
-    }
-    if family.generation == rotation.generation {
-        let moved = c.prepare_cached(&guarded("="))?.execute(parameters)?;
-        return Ok(if moved == 1 {
-            Rotated::Moved
-        } else {
-            Rotated::Changed
-        });
-    }
-    // The MAC was right, so this hub issued a later generation: the database lost a commit.
-    if c.prepare_cached(&guarded("<"))?.execute(parameters)? == 0 {
+    let (from, answer) = match judged {
+        Judged::Answer(answer) => return Ok(answer),
+        Judged::Reuse => {
+            if let Some((family, _)) = &found {
+                revoke(c, family.grant.as_str())?;
+                rows::audit(c, &rotation.audit)?;
+            }
+            return Ok(Rotated::Reuse);
+        }
+        Judged::Current => ("=", Rotated::Moved),
+        Judged::Behind => ("<", Rotated::FastForward),
+    };
+    if c.prepare_cached(&guarded(from))?.execute(parameters)? == 0 {
         return Ok(Rotated::Changed);
     }
-    rows::audit(
-        c,
-        &AuditEntry {
-            event: vestibule_protocol::audit::Event::StoreWentBack,
-            ..rotation.audit.clone()
-        },
-    )?;
-    Ok(Rotated::FastForward)
-}
-
-/// An older generation: a repeat, or a theft.
-fn given_again(c: &Connection, family: &Family, rotation: &Rotation) -> rusqlite::Result<Rotated> {
-    let previous = family.generation == rotation.generation.saturating_add(1);
-    let recent = rotation.now.since(family.rotated_at).as_secs() <= rotation.grace_seconds;
-    // A window of zero seconds is none.
-    if previous && recent && rotation.grace_seconds > 0 {
-        return Ok(Rotated::Repeat {
-            generation: family.generation,
-        });
+    if answer == Rotated::FastForward {
+        rows::audit(
+            c,
+            &AuditEntry {
+                event: vestibule_protocol::audit::Event::StoreWentBack,
+                ..rotation.audit.clone()
+            },
+        )?;
     }
-    revoke(c, family.grant.as_str())?;
-    rows::audit(c, &rotation.audit)?;
-    Ok(Rotated::Reuse)
+    Ok(answer)
 }
 
 fn touch(c: &Connection, rotation: &Rotation) -> rusqlite::Result<Rotated> {
     let found = find(c, &rotation.family)?;
-    let state = usable(found.as_ref(), rotation);
-    if state != Rotated::Moved {
-        return Ok(state);
-    }
+    let usable = found.filter(|(family, grant)| rotation.is_usable(family, grant));
+    let Some((family, _)) = usable else {
+        return Ok(Rotated::Dead);
+    };
     if let Some(refused) = assertion_refused(c, rotation)? {
         return Ok(refused);
     }
-    if found.is_some_and(|(family, _)| is_due(&family, rotation)) {
+    if family.is_touch_due(rotation.now) {
         c.prepare_cached("UPDATE families SET last_used_at = ?2, idle_until = ?3 WHERE id = ?1")?
             .execute(params![
                 rotation.family.as_bytes(),

@@ -88,6 +88,68 @@ pub enum Rotated {
     AssertionRefused(Assertion),
 }
 
+/// How often the use of a family that does not rotate is written down, in seconds.
+pub const TOUCH_SECONDS: u64 = 3_600;
+
+/// What a generation means to a family as it was read (`design-details.md`, section B). A backend
+/// decides by it what it has locked, and changes rows by statements that are guarded all the same.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Judged {
+    /// Nothing is written for this answer.
+    Answer(Rotated),
+    /// The MAC was right, so this hub issued a later generation: the database lost a commit.
+    Behind,
+    /// It is the one that lives.
+    Current,
+    /// An old generation outside the window.
+    Reuse,
+}
+
+impl Family {
+    /// Is it time to write down that a family is used that does not rotate?
+    pub fn is_touch_due(&self, now: Timestamp) -> bool {
+        now.since(self.last_used_at).as_secs() >= TOUCH_SECONDS
+    }
+}
+
+impl Rotation {
+    /// Does the family exist for this client, alive now?
+    pub fn is_usable(&self, family: &Family, grant: &Grant) -> bool {
+        family.client == self.client
+            && !family.revoked
+            && !grant.revoked
+            && self.now < family.idle_until
+            && self.now < family.absolute_until
+    }
+
+    /// What the generation that is shown means to what was found.
+    pub fn judge(&self, found: Option<&(Family, Grant)>) -> Judged {
+        let Some((family, grant)) = found.filter(|(family, grant)| self.is_usable(family, grant))
+        else {
+            return Judged::Answer(Rotated::Dead);
+        };
+        // Before the assertion is used up: whoever prepares again shows the same one.
+        if family.generation <= self.generation && grant.version != self.grant_version {
+            return Judged::Answer(Rotated::Changed);
+        }
+        if family.generation < self.generation {
+            return Judged::Behind;
+        }
+        if family.generation == self.generation {
+            return Judged::Current;
+        }
+        let previous = family.generation == self.generation.saturating_add(1);
+        let recent = self.now.since(family.rotated_at).as_secs() <= self.grace_seconds;
+        // A window of zero seconds is none.
+        if previous && recent && self.grace_seconds > 0 {
+            return Judged::Answer(Rotated::Repeat {
+                generation: family.generation,
+            });
+        }
+        Judged::Reuse
+    }
+}
+
 /// Families and revoked token ids.
 #[async_trait::async_trait]
 pub trait TokenStore: Send + Sync {
